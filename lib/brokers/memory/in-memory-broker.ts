@@ -1,0 +1,62 @@
+import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import { errorText } from '../../runtime/error-text.js';
+import { MessageBroker } from '../message-broker.js';
+
+/** Gets every event; resolves when its handlers are done, rejects when one failed. */
+export type InMemorySubscriber = (item: PublishItem) => Promise<void>;
+
+/**
+ * The broker of development and tests: hands events to the subscribers of this process, one after the other.
+ * `ok` means that every handler was done with it. Until a subscriber is there, and when a handler fails, the event is
+ * `retryable`: it stays in the outbox and comes again, to every subscriber. Later events of its key wait behind it.
+ */
+export class InMemoryBroker extends MessageBroker {
+  readonly kind = 'memory';
+  private readonly subscribers = new Set<InMemorySubscriber>();
+
+  /** @returns a function that ends the subscription */
+  subscribe(subscriber: InMemorySubscriber): () => void {
+    this.subscribers.add(subscriber);
+    return () => this.subscribers.delete(subscriber);
+  }
+
+  connect(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+    const outcomes: PublishOutcome[] = [];
+    const failedKeys = new Set<string>();
+    for (const item of batch) {
+      const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, signal);
+      if (outcome.status !== 'ok') failedKeys.add(item.key);
+      outcomes.push(outcome);
+    }
+    return outcomes;
+  }
+
+  ping(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.subscribers.clear();
+    return Promise.resolve();
+  }
+
+  private async deliver(item: PublishItem, signal: AbortSignal): Promise<PublishOutcome> {
+    if (signal.aborted) return { status: 'retryable', reason: 'the publish time-out ended' };
+    if (this.subscribers.size === 0) return { status: 'retryable', reason: 'no subscriber yet' };
+    try {
+      for (const subscriber of this.subscribers) await subscriber(item);
+      return { status: 'ok' };
+    } catch (error) {
+      return { status: 'retryable', reason: `a handler failed: ${errorText(error)}` };
+    }
+  }
+}
+
+const BEHIND: PublishOutcome = {
+  status: 'retryable',
+  reason: 'an earlier event of its key was not delivered',
+};

@@ -1,0 +1,27 @@
+import type { PublishItem, PublishOutcome } from '../events/publish.js';
+
+/**
+ * Where the relay hands events to. A batch in, one outcome per event out; each broker's docs say what `ok` means there.
+ * What is *not* here: retries, order between batches, dead letters (the relay does). Implementations pass the broker
+ * contract.
+ */
+export abstract class MessageBroker {
+  /** Named in the start-up line and in logs. */
+  abstract readonly kind: string;
+
+  /** Opens the connection. Called once, before the relay starts. */
+  abstract connect(): Promise<void>;
+
+  /**
+   * Publishes in the order of the batch. @param signal aborts at the publish time-out; what is not confirmed then is
+   * `retryable`
+   * @returns one outcome for each event, in the order of the batch
+   */
+  abstract publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
+
+  /** Resolves when the broker answers. */
+  abstract ping(): Promise<void>;
+
+  /** Closes the connection. Called once, after the relay has stopped. */
+  abstract close(): Promise<void>;
+}

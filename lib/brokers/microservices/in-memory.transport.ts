@@ -1,0 +1,75 @@
+import { BaseRpcContext, Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import { lastValueFrom } from 'rxjs';
+import type { PublishItem } from '../../events/publish.js';
+import type { InMemoryBroker } from '../memory/in-memory-broker.js';
+
+/** Second argument of an `@EventPattern` handler, or `@Ctx()`: the event without its payload. */
+export class InMemoryContext extends BaseRpcContext<[PublishItem]> {
+  /** Stable over redeliveries. */
+  get eventId(): string {
+    return this.args[0].eventId;
+  }
+
+  get key(): string {
+    return this.args[0].key;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.args[0].headers;
+  }
+}
+
+/**
+ * Delivers the events of an {@link InMemoryBroker} to the application's `@EventPattern(type)` handlers:
+ * `app.connectMicroservice({ strategy: new InMemoryTransport(app.get(MessageBroker)) })`.
+ * It awaits the handlers, so an event whose handler fails is delivered again. A type that nobody handles is taken, and
+ * said once in the log.
+ */
+export class InMemoryTransport extends Server implements CustomTransportStrategy {
+  /** Nest 12: hand errors of event handlers to this strategy, do not only log them. */
+  override readonly propagatesEventHandlerErrors: boolean = true;
+  private readonly unhandled = new Set<string>();
+  private unsubscribe: (() => void) | undefined;
+
+  constructor(private readonly broker: InMemoryBroker) {
+    super();
+    if (typeof (broker as Partial<InMemoryBroker> | undefined)?.subscribe !== 'function') {
+      throw new TypeError(
+        'InMemoryTransport needs an InMemoryBroker, such as app.get(MessageBroker) without a broker option',
+      );
+    }
+  }
+
+  listen(callback: () => void): void {
+    this.unsubscribe = this.broker.subscribe((item) => this.deliver(item));
+    callback();
+  }
+
+  close(): void {
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
+  }
+
+  on(): void {
+    throw new Error('InMemoryTransport has no events of its own');
+  }
+
+  unwrap<T>(): T {
+    return this.broker as T;
+  }
+
+  private async deliver(item: PublishItem): Promise<void> {
+    const handler = this.getHandlerByPattern(item.type);
+    if (!handler) return this.warnOnce(item.type);
+    const answer: unknown = await handler(JSON.parse(item.payload), new InMemoryContext([item]));
+    await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
+  }
+
+  private warnOnce(type: string): void {
+    if (this.unhandled.has(type)) return;
+    this.unhandled.add(type);
+    this.logger.warn(
+      `no @EventPattern handler for "${type}"; its events are dropped by the in-memory broker`,
+    );
+  }
+}

@@ -1,0 +1,70 @@
+import type { SagaRef } from '../saga/definition/saga-types.js';
+import type { DefinitionFault } from '../saga/state/errors.js';
+import type { SagaHost } from './host-explorer.js';
+
+/** Faults of where decorated methods stand. */
+export function hostFaults(hosts: readonly SagaHost[]): DefinitionFault[] {
+  return [...hosts.filter((host) => !host.singleton).map(notSingleton), ...providedTwice(hosts)];
+}
+
+function notSingleton(host: SagaHost): DefinitionFault {
+  const methods = [...host.steps, ...host.compensations].map(({ method }) => method).join(', ');
+  const why =
+    'it, or something it depends on, is request-scoped or transient; a saga outlives any request, so make it a singleton';
+  return { kind: 'NOT_SINGLETON', message: `${host.className} (${methods}): ${why}` };
+}
+
+function providedTwice(hosts: readonly SagaHost[]): DefinitionFault[] {
+  const seen = new Map<unknown, SagaHost>();
+  const faults: DefinitionFault[] = [];
+  for (const host of hosts) {
+    const first = seen.get(host.type);
+    if (first) {
+      const message = `${host.className} is provided by ${first.moduleName} and by ${host.moduleName}: provide it once and export it`;
+      faults.push({ kind: host.saga ? 'DUPLICATE_SAGA' : 'DUPLICATE_STEP', message });
+    }
+    seen.set(host.type, host);
+  }
+  return faults;
+}
+
+/** Faults of the names and versions of sagas. */
+export function sagaFaults(sagas: readonly SagaHost[]): DefinitionFault[] {
+  const seen = new Map<string, SagaHost>();
+  const faults: DefinitionFault[] = [];
+  for (const host of sagas) {
+    const { name, version = 1 } = host.saga ?? {};
+    if (typeof name !== 'string' || name === '')
+      faults.push({ kind: 'INVALID_OPTION', message: `${host.className}: @Saga needs a name` });
+    if (!Number.isInteger(version) || version < 1) {
+      faults.push({
+        kind: 'INVALID_OPTION',
+        message: `${host.className}: version: expected a whole number of at least 1, got ${String(version)}`,
+      });
+    }
+    const key = `${version} ${name}`;
+    const other = seen.get(key);
+    if (other && other.type !== host.type) {
+      const message = `${host.className}: the saga "${name}" version ${version} is ${other.className} already; choose another name or version`;
+      faults.push({ kind: 'DUPLICATE_SAGA', message });
+    }
+    seen.set(key, host);
+  }
+  return faults;
+}
+
+/** A decorated method that belongs to no saga of this application. */
+export function unknownSaga(host: SagaHost, method: string, ref: SagaRef | undefined): DefinitionFault {
+  const place = `${host.className}.${method}`;
+  if (ref === undefined) {
+    return {
+      kind: 'UNKNOWN_SAGA',
+      message: `${place}: ${host.className} is no @Saga; name the saga it belongs to: { saga: ... }`,
+    };
+  }
+  const name = typeof ref === 'string' ? `"${ref}"` : ref.name;
+  return {
+    kind: 'UNKNOWN_SAGA',
+    message: `${place}: the saga ${name} is not among the providers of this application`,
+  };
+}

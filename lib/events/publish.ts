@@ -1,0 +1,20 @@
+/** An event on its way to a broker. */
+export interface PublishItem {
+  /** Stable over retries; consumers recognise repeats by it. */
+  readonly eventId: string;
+  readonly type: string;
+  readonly key: string;
+  /** JSON text, passed on as it is. */
+  readonly payload: string;
+  /** Always with `id`, `type`, `key`, `occurredAt`; from a saga also `sagaId` and `correlationId`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * What became of one event. `ok`: the broker has it, in the sense its docs give. `retryable`: try again later, it may
+ * or may not have arrived. `rejected`: this broker will never take it.
+ */
+export type PublishOutcome =
+  | { readonly status: 'ok' }
+  | { readonly status: 'retryable'; readonly reason: string }
+  | { readonly status: 'rejected'; readonly reason: string };

@@ -1,0 +1,47 @@
+export { SagazModule } from './sagaz.module.js';
+export { SAGAZ_MODULE_OPTIONS, type SagazModuleAsyncOptions } from './sagaz.module-definition.js';
+export type {
+  EventRoute,
+  OutboxOptions,
+  PayloadOptions,
+  SagazModuleOptions,
+  SagazOptionsFactory,
+  WorkerOptions,
+} from './options/sagaz-module-options.js';
+export type { Duration } from './runtime/duration.js';
+
+export { Compensate } from './decorators/compensate.decorator.js';
+export { Saga, type SagaOptions } from './decorators/saga.decorator.js';
+export { SagaStep } from './decorators/saga-step.decorator.js';
+
+export {
+  Outbox,
+  SagaOrchestrator,
+  type CompensationContext,
+  type SagaContext,
+  type StartOptions,
+} from './typeorm-alias.js';
+export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
+export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
+export type { SagaDefinition } from './saga/definition/saga-definition.js';
+export type {
+  CompensateOn,
+  CompensationOptions,
+  SagaDefaults,
+  StepOptions,
+} from './saga/definition/saga-options.js';
+export type { InputOf, ResultsOf, SagaRef } from './saga/definition/saga-types.js';
+export type { Retry, RetryOptions } from './saga/retry/retry-policy.js';
+export { SagaStatus } from './saga/state/saga-status.js';
+export { StepStatus, type Outcome } from './saga/state/step-status.js';
+export { SagaStorage } from './saga/saga-storage.js';
+
+export { OutboxStorage } from './outbox/outbox-storage.js';
+export { OutboxWorker } from './outbox/outbox-worker.js';
+export type { OutboxEventInput } from './events/outbox-event.js';
+export type { PublishItem, PublishOutcome } from './events/publish.js';
+export { InMemoryBroker } from './brokers/memory/in-memory-broker.js';
+export { MessageBroker } from './brokers/message-broker.js';
+
+export { SagazError } from './saga/state/sagaz.error.js';
+export * from './saga/state/errors.js';

@@ -1,0 +1,1 @@
+export { InMemoryContext, InMemoryTransport } from './brokers/microservices/in-memory.transport.js';

@@ -1,0 +1,75 @@
+import type { MessageBroker } from '../brokers/message-broker.js';
+import type { Duration } from '../runtime/duration.js';
+import type { SagaDefaults } from '../saga/definition/saga-options.js';
+import type { EntityManager } from '../typeorm-alias.js';
+
+/** Options of `SagazModule.forRoot`. Everything may be left out. */
+export interface SagazModuleOptions {
+  /** Where sagas and events live. Default: the DataSource if there is one, else memory. */
+  storage?: 'typeorm' | 'memory' | undefined;
+  /** Name given to `TypeOrmModule`. Default: the unnamed DataSource. In `forRootAsync` it stands beside `useFactory` too. */
+  dataSource?: string | undefined;
+  /** Schema of our tables. Default: the DataSource's, else `'public'`. */
+  schema?: string | undefined;
+  /** At boot: apply; compare and refuse; nothing. Default `'run'`, with NODE_ENV=production `'check'`. */
+  migrations?: 'run' | 'check' | 'off' | undefined;
+  /** Permits memory storage with NODE_ENV=production. Default false. */
+  allowMemoryInProduction?: boolean | undefined;
+  /** Finds the ambient transaction of another library, such as typeorm-transactional or nestjs-cls. */
+  resolveManager?: (() => EntityManager | undefined) | undefined;
+  /** Destination `'default'`. Default: `new InMemoryBroker()`. */
+  broker?: MessageBroker | undefined;
+  /** Further destinations by name. */
+  brokers?: Readonly<Record<string, MessageBroker>> | undefined;
+  /** Destinations by event type; the first match wins. Default: everything to `'default'`. */
+  routes?: readonly EventRoute[] | undefined;
+  /** `false`: this process starts sagas and writes events, and leaves both to others. */
+  worker?: WorkerOptions | false | undefined;
+  /** Defaults of all sagas. */
+  sagas?: SagaDefaults | undefined;
+  outbox?: OutboxOptions | undefined;
+  payload?: PayloadOptions | undefined;
+  /** Limit of the drain; keep it below the platform's grace. Default `'20s'`. */
+  shutdownTimeout?: Duration | undefined;
+}
+
+export interface WorkerOptions {
+  /** Claim sagas here. Default true. */
+  sagas?: boolean | undefined;
+  /** Relay events here. Default true. */
+  outbox?: boolean | undefined;
+  /** Sagas running at once in this process. Default 500. */
+  maxSagas?: number | undefined;
+  /** A silent worker is dead after it; at least 500 ms. Default `'10s'`. */
+  lease?: Duration | undefined;
+  /** Name in logs and tables; unique among live processes. Default: host, pid, random. */
+  id?: string | undefined;
+}
+
+export interface OutboxOptions {
+  /** Events per read, all shards of the worker together. Default 1000. */
+  batchSize?: number | undefined;
+  /** Limit of one batch. Default `'10s'`. */
+  publishTimeout?: Duration | undefined;
+  /** Pause after a look that found nothing; doubles up to `maxPollInterval`. Default `'25ms'`. */
+  pollInterval?: Duration | undefined;
+  /** Default `'1s'`. */
+  maxPollInterval?: Duration | undefined;
+}
+
+export interface PayloadOptions {
+  /** Largest input, result or event payload, each, in bytes of its JSON text. Default 1,048,576. */
+  maxBytes?: number | undefined;
+}
+
+export interface EventRoute {
+  /** An event type, or the beginning of one and `*`. */
+  readonly type: string;
+  /** One destination or several; each gets its own copy. */
+  readonly to: string | readonly string[];
+}
+
+/** For `forRootAsync({ useClass | useExisting })`. */
+export interface SagazOptionsFactory {
+  createSagazOptions(): Promise<SagazModuleOptions> | SagazModuleOptions;
+}

@@ -1,0 +1,124 @@
+import type { PublishOutcome } from '../events/publish.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Log } from '../runtime/log.js';
+import { PollingLoop } from '../runtime/polling-loop.js';
+import type { WorkerIdentity } from '../runtime/worker-identity.js';
+import type { OutboxReader, OutboxStorage, PendingEvent } from './outbox-storage.js';
+import type { Publisher } from './publisher.js';
+import { ReadPosition } from './read-position.js';
+import { ShardPauses } from './shard-pauses.js';
+
+export interface OutboxWorkerSettings {
+  readonly identity: WorkerIdentity;
+  readonly leaseMs: number;
+  readonly storage: OutboxStorage;
+  readonly publisher: Publisher;
+  /** Events per read, all shards together. */
+  readonly batchSize: number;
+  readonly pollIntervalMs: number;
+  readonly maxPollIntervalMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const LEASE_INTERVAL_MS = 1_000;
+
+/**
+ * The relay: leases shards, reads their events in order, publishes a batch, removes what the broker took, reads on.
+ * One relay per shard gives order per key. No transaction is open while publishing. An event that could not be
+ * published stays where it is; its shard pauses and is then read again from there.
+ */
+export class OutboxWorker {
+  private readonly loop: PollingLoop;
+  private readonly position: ReadPosition;
+  private readonly pauses: ShardPauses;
+  private reader: OutboxReader | undefined;
+  private leaseAt = -Infinity;
+
+  constructor(private readonly settings: OutboxWorkerSettings) {
+    this.position = new ReadPosition(settings.batchSize);
+    this.pauses = new ShardPauses(settings.clock);
+    this.loop = new PollingLoop({
+      ...settings,
+      name: 'relaying events',
+      round: () => this.round(),
+      interval: settings.pollIntervalMs,
+      maxInterval: settings.maxPollIntervalMs,
+    });
+  }
+
+  start(): void {
+    this.loop.start();
+  }
+
+  /** Looks for events at once: called in the process that has just written some. */
+  wake(): void {
+    this.loop.wake();
+  }
+
+  /** Finishes the batch in flight and gives the shards back. */
+  async stop(): Promise<void> {
+    await this.loop.stop();
+    await this.closeReader();
+    await this.settings.storage.releaseShards(this.settings.identity.id);
+  }
+
+  private async round(): Promise<boolean> {
+    try {
+      if (!this.settings.identity.isAlive()) throw new Error('the lease of this worker has run out');
+      await this.lease();
+      return await this.relay();
+    } catch (error) {
+      this.leaseAt = -Infinity;
+      await this.closeReader();
+      throw error;
+    }
+  }
+
+  private async lease(): Promise<void> {
+    const { clock, storage, identity, leaseMs } = this.settings;
+    if (clock.monotonic() < this.leaseAt) return;
+    this.position.own(await storage.leaseShards(identity.id, leaseMs));
+    this.leaseAt = clock.monotonic() + Math.min(LEASE_INTERVAL_MS, leaseMs / 5);
+  }
+
+  private async relay(): Promise<boolean> {
+    const request = this.position.request(this.pauses.current());
+    if (request.positions.size === 0) return false;
+    this.reader ??= await this.settings.storage.openReader();
+    const events = this.position.accept(await this.reader.read(request), request);
+    // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
+    if (events.length === 0 || !this.settings.identity.isAlive()) return false;
+    const outcomes = await this.settings.publisher.publish(events);
+    const taken = events.filter((event) => outcomes.get(event)?.status === 'ok');
+    await this.settings.storage.remove(taken);
+    this.holdBack(outcomes);
+    return taken.length > 0;
+  }
+
+  /** Rests the shards that had a failure, and ends the rest of those that had none. */
+  private holdBack(outcomes: ReadonlyMap<PendingEvent, PublishOutcome>): void {
+    const failed = new Map<number, string>();
+    for (const [{ shard, destination, type }, outcome] of outcomes) {
+      if (outcome.status === 'ok') continue;
+      if (!failed.has(shard)) failed.set(shard, `"${type}" to ${destination}: ${outcome.reason}`);
+    }
+    for (const shard of new Set([...outcomes.keys()].map((event) => event.shard))) {
+      const reason = failed.get(shard);
+      if (reason === undefined) this.pauses.clear(shard);
+      else this.rest(shard, reason);
+    }
+  }
+
+  private rest(shard: number, reason: string): void {
+    this.position.restart(shard);
+    if (this.pauses.add(shard) === 1) this.settings.log.warn(`event not published, trying again: ${reason}`);
+  }
+
+  private async closeReader(): Promise<void> {
+    this.position.forget();
+    const reader = this.reader;
+    this.reader = undefined;
+    await reader?.close().catch(() => undefined);
+  }
+}

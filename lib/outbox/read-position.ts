@@ -1,0 +1,76 @@
+import type { PendingEvent, ReadBatch, ReadRequest, ReadSnapshot } from './outbox-storage.js';
+
+/**
+ * How far each owned shard has been read.
+ *
+ * Transactions commit out of the order of their ids, so a position alone would lose rows. Every read therefore also
+ * asks for rows behind the position that the previous snapshot could not see. When those late rows of a shard fill the
+ * limit, some may be missing: nothing of the shard is taken from that read and it is read again from the lowest
+ * pending id, which is always right, because the outbox holds only what is pending.
+ */
+export class ReadPosition {
+  private positions = new Map<number, bigint>();
+  private snapshot: ReadSnapshot | undefined;
+  private shardsWithRows = 0;
+
+  constructor(private readonly batchSize: number) {}
+
+  get owned(): readonly number[] {
+    return [...this.positions.keys()];
+  }
+
+  /** New shards are read from their lowest pending id. */
+  own(shards: readonly number[]): void {
+    this.positions = new Map(shards.map((shard) => [shard, this.positions.get(shard) ?? 0n]));
+  }
+
+  /** A snapshot means nothing on another connection: reads everything that is pending again. */
+  forget(): void {
+    this.own([]);
+    this.snapshot = undefined;
+  }
+
+  /** Reads a shard again from its lowest pending id. */
+  restart(shard: number): void {
+    if (this.positions.has(shard)) this.positions.set(shard, 0n);
+  }
+
+  /** @param paused shards to leave out */
+  request(paused: ReadonlySet<number>): ReadRequest {
+    const positions = new Map([...this.positions].filter(([shard]) => !paused.has(shard)));
+    // A fixed share per shard would drain one hot key at a fraction of the rate.
+    const shards = Math.min(this.shardsWithRows || positions.size, positions.size);
+    return { positions, previous: this.snapshot, limit: Math.ceil(this.batchSize / Math.max(1, shards)) };
+  }
+
+  /** Takes a batch and moves on. @returns the events to publish now, each shard's in the order of their ids */
+  accept(batch: ReadBatch, { limit }: ReadRequest): readonly PendingEvent[] {
+    const accepted: PendingEvent[] = [];
+    const byShard = groupByShard(batch.events);
+    for (const [shard, events] of byShard) {
+      const position = this.positions.get(shard) ?? 0n;
+      const late = events.filter(({ id }) => id <= position).length;
+      if (late >= limit) {
+        this.restart(shard);
+        continue;
+      }
+      accepted.push(...events);
+      const last = events.at(-1)?.id ?? 0n;
+      if (last > position) this.positions.set(shard, last);
+    }
+    this.snapshot = batch.snapshot;
+    this.shardsWithRows = byShard.size;
+    return accepted;
+  }
+}
+
+function groupByShard(events: readonly PendingEvent[]): Map<number, PendingEvent[]> {
+  const groups = new Map<number, PendingEvent[]>();
+  for (const event of events) {
+    const group = groups.get(event.shard);
+    if (group) group.push(event);
+    else groups.set(event.shard, [event]);
+  }
+  for (const group of groups.values()) group.sort((a, b) => (a.id < b.id ? -1 : 1));
+  return groups;
+}

@@ -1,0 +1,46 @@
+import type { Clock } from '../runtime/clock.js';
+import { MemoryInProductionError, SagazOptionsError } from '../saga/state/errors.js';
+import { memoryPersistence } from './memory/memory-persistence.js';
+import type { Persistence } from './persistence.js';
+import { typeOrmPersistence, type TypeOrmPersistenceOptions } from './typeorm/typeorm-persistence.js';
+
+export interface PersistenceChoice extends TypeOrmPersistenceOptions {
+  readonly storage: 'typeorm' | 'memory' | undefined;
+  readonly production: boolean;
+  readonly allowMemoryInProduction: boolean;
+  /** The name it was asked for by; undefined for the unnamed one. */
+  readonly dataSourceName: string | undefined;
+  readonly dataSource: Parameters<typeof typeOrmPersistence>[0] | undefined;
+}
+
+/**
+ * The DataSource when the application has it, else memory.
+ * @throws SagazOptionsError, MemoryInProductionError: both say which option to set
+ */
+export function choosePersistence(choice: PersistenceChoice, clock: Clock): Persistence<never> {
+  const { storage, dataSource, dataSourceName } = choice;
+  const named =
+    dataSourceName === undefined ? 'the unnamed DataSource' : `the DataSource "${dataSourceName}"`;
+  if (storage === 'memory' || (storage === undefined && !dataSource && dataSourceName === undefined))
+    return inMemory(choice, clock);
+  if (!dataSource) {
+    throw new SagazOptionsError([
+      `dataSource: the application has not ${named}; import TypeOrmModule.forRoot(...), or name another with dataSource`,
+    ]);
+  }
+  if (dataSource.options.type !== 'postgres') {
+    const advice = "name a PostgreSQL one with dataSource, or set storage: 'memory'";
+    throw new SagazOptionsError([
+      `dataSource: ${named} is of type ${dataSource.options.type}, and PostgreSQL is needed; ${advice}`,
+    ]);
+  }
+  return typeOrmPersistence(dataSource, choice);
+}
+
+function inMemory({ production, allowMemoryInProduction }: PersistenceChoice, clock: Clock): Persistence {
+  if (!production || allowMemoryInProduction) return memoryPersistence(clock);
+  throw new MemoryInProductionError(
+    'memory storage with NODE_ENV=production would lose every saga and event at the next restart; ' +
+      'give the application a PostgreSQL DataSource, or set allowMemoryInProduction: true',
+  );
+}

@@ -1,0 +1,48 @@
+import { SHARD_COUNT } from '../../events/shard.js';
+import type { OutboxRecord } from '../../events/outbox-event.js';
+import type { PendingEvent } from '../../outbox/outbox-storage.js';
+import type { NewSaga } from '../../saga/saga-storage.js';
+import type { JournalEntry } from '../../saga/state/journal.js';
+import type { SagaStatus } from '../../saga/state/saga-status.js';
+
+/** One saga in memory: what PostgreSQL keeps in saga_instance, saga_payload and saga_journal. */
+export interface MemorySaga {
+  readonly saga: NewSaga;
+  readonly startedAt: Date;
+  readonly journal: JournalEntry[];
+  status: SagaStatus;
+  epoch: number;
+  owner: string | undefined;
+  endedAt: Date | null;
+  results: string | null;
+  error: string | null;
+}
+
+export interface MemoryWorker {
+  relays: boolean;
+  heartbeatAt: number;
+}
+
+/** What memory storages share: one process's sagas and events, gone when it ends. */
+export class MemoryDatabase {
+  readonly sagas = new Map<string, MemorySaga>();
+  /** Idempotency keys, by saga name and key. */
+  readonly keys = new Map<string, { readonly sagaId: string; readonly inputHash: string }>();
+  readonly workers = new Map<string, MemoryWorker>();
+  readonly events = new Map<bigint, PendingEvent>();
+  readonly shardOwners: (string | undefined)[] = Array.from({ length: SHARD_COUNT });
+  private lastEventId = 0n;
+
+  addEvents(records: readonly OutboxRecord[]): void {
+    for (const record of records) {
+      const id = ++this.lastEventId;
+      this.events.set(id, { ...record, id, createdAt: new Date() });
+    }
+  }
+
+  /** Milliseconds since a worker was last heard of; undefined when it is not known. */
+  silence(workerId: string, now: number): number | undefined {
+    const worker = this.workers.get(workerId);
+    return worker && now - worker.heartbeatAt;
+  }
+}

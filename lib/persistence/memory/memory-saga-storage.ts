@@ -1,0 +1,180 @@
+import type { Clock } from '../../runtime/clock.js';
+import {
+  SagaStorage,
+  type ClaimedSaga,
+  type ClaimRequest,
+  type CreatedSaga,
+  type NewSaga,
+  type SagaRow,
+  type SagaTransaction,
+  type SagaWrite,
+  type WorkerBeat,
+} from '../../saga/saga-storage.js';
+import { FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
+import type { JournalEntry } from '../../saga/state/journal.js';
+import { isEnded } from '../../saga/state/saga-status.js';
+import type { MemoryDatabase, MemorySaga } from './memory-database.js';
+
+/** Sagas in memory, for tests and first steps: nothing survives the process. Every method is one atomic step. */
+export class MemorySagaStorage extends SagaStorage<undefined> {
+  readonly kind = 'memory';
+
+  constructor(
+    private readonly database: MemoryDatabase,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  create(saga: NewSaga, tx?: unknown): Promise<CreatedSaga> {
+    if (tx !== undefined)
+      return Promise.reject(
+        new TransactionRequiredError('memory storage cannot join a transaction; use storage: "typeorm"'),
+      );
+    const { sagaId, owner } = saga;
+    const taken = this.takeKey(saga);
+    if (taken)
+      return Promise.resolve({
+        outcome: taken.inputHash === saga.inputHash ? 'existing' : 'conflict',
+        sagaId: taken.sagaId,
+      });
+    const status = owner === undefined ? 'pending' : 'running';
+    const epoch = owner === undefined ? 0 : 1;
+    const startedAt = new Date(this.clock.now());
+    this.database.sagas.set(sagaId, {
+      saga,
+      startedAt,
+      journal: [],
+      status,
+      epoch,
+      owner,
+      endedAt: null,
+      results: null,
+      error: null,
+    });
+    return Promise.resolve({ outcome: 'created', sagaId });
+  }
+
+  append(write: SagaWrite): Promise<void> {
+    const row = this.database.sagas.get(write.sagaId);
+    if (row?.epoch !== write.epoch)
+      return Promise.reject(
+        new FencedError(`saga ${write.sagaId} is not owned under epoch ${write.epoch} any more`),
+      );
+    const known = new Set(row.journal.map(({ seq }) => seq));
+    const fresh = write.entries.filter(({ seq }) => !known.has(seq));
+    row.journal.push(...fresh);
+    if (fresh.length > 0) this.database.addEvents(write.events);
+    if (write.status) row.status = write.status;
+    if (write.end) this.end(row, write.end);
+    return Promise.resolve();
+  }
+
+  begin(): Promise<SagaTransaction<undefined>> {
+    return Promise.resolve({
+      tx: undefined,
+      run: (work) => work(),
+      commit: (write) => this.append(write),
+      rollback: () => Promise.resolve(),
+    });
+  }
+
+  isTransient(): boolean {
+    return false;
+  }
+
+  heartbeat({ id, relays }: WorkerBeat): Promise<void> {
+    this.database.workers.set(id, { relays, heartbeatAt: this.clock.monotonic() });
+    return Promise.resolve();
+  }
+
+  retire(workerId: string): Promise<void> {
+    this.database.workers.delete(workerId);
+    return Promise.resolve();
+  }
+
+  claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]> {
+    const versions = new Set(request.versions.map(({ name, version }) => `${version} ${name}`));
+    const free = [...this.database.sagas.values()].filter(
+      (row) =>
+        !isEnded(row.status) &&
+        versions.has(`${row.saga.version} ${row.saga.name}`) &&
+        this.isFree(row, request),
+    );
+    return Promise.resolve(free.slice(0, request.limit).map((row) => this.take(row, request.workerId)));
+  }
+
+  release(sagaId: string, epoch: number): Promise<void> {
+    const row = this.database.sagas.get(sagaId);
+    if (row?.epoch === epoch) row.owner = undefined;
+    return Promise.resolve();
+  }
+
+  find(sagaId: string): Promise<SagaRow | undefined> {
+    const row = this.database.sagas.get(sagaId);
+    if (!row) return Promise.resolve(undefined);
+    const { name, version, tags, correlationId } = row.saga;
+    const { status, startedAt, endedAt, results, error } = row;
+    return Promise.resolve({
+      sagaId,
+      name,
+      version,
+      tags,
+      correlationId,
+      status,
+      startedAt,
+      endedAt,
+      results,
+      error,
+    });
+  }
+
+  journal(sagaId: string): Promise<readonly JournalEntry[]> {
+    return Promise.resolve([...(this.database.sagas.get(sagaId)?.journal ?? [])]);
+  }
+
+  private takeKey({ name, idempotencyKey, sagaId, inputHash }: NewSaga) {
+    if (idempotencyKey === undefined) return undefined;
+    const key = JSON.stringify([name, idempotencyKey]);
+    const taken = this.database.keys.get(key);
+    if (!taken) this.database.keys.set(key, { sagaId, inputHash });
+    return taken;
+  }
+
+  private end(row: MemorySaga, end: { readonly results: string; readonly error: string | null }): void {
+    row.results = end.results;
+    row.error = end.error;
+    row.owner = undefined;
+    row.endedAt = new Date(this.clock.now());
+  }
+
+  private isFree({ owner, saga }: MemorySaga, { workerId, leaseMs, lost }: ClaimRequest): boolean {
+    if (owner === undefined || (owner === workerId && lost.includes(saga.sagaId))) return true;
+    const silence = this.database.silence(owner, this.clock.monotonic());
+    return silence === undefined || silence > leaseMs;
+  }
+
+  private take(row: MemorySaga, workerId: string): ClaimedSaga {
+    const silentMs =
+      row.owner === undefined || row.owner === workerId
+        ? undefined
+        : this.database.silence(row.owner, this.clock.monotonic());
+    row.owner = workerId;
+    row.epoch += 1;
+    if (row.status === 'pending') row.status = 'running';
+    const { sagaId, name, version, input, correlationId, launch } = row.saga;
+    const { epoch, status, journal } = row;
+    return {
+      sagaId,
+      name,
+      version,
+      input,
+      correlationId,
+      launch,
+      epoch,
+      status,
+      journal: [...journal],
+      silentMs,
+    };
+  }
+}

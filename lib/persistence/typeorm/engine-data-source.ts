@@ -1,0 +1,24 @@
+import { DataSource } from 'typeorm';
+import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
+
+/** Journal, relay, heartbeat and claims never wait behind the application's queries. */
+const ENGINE_CONNECTIONS = 4;
+
+/** The engine's own small DataSource: the application's connection settings, none of its entities or migrations. */
+export function engineDataSource(application: DataSource): DataSource {
+  const options = application.options as PostgresDataSourceOptions;
+  const name =
+    options.applicationName === undefined ? 'nestjs-sagaz' : `${options.applicationName} nestjs-sagaz`;
+  return new DataSource({
+    ...options,
+    applicationName: name,
+    entities: [],
+    subscribers: [],
+    migrations: [],
+    synchronize: false,
+    dropSchema: false,
+    migrationsRun: false,
+    poolSize: ENGINE_CONNECTIONS,
+    extra: { ...(options.extra as object | undefined), max: ENGINE_CONNECTIONS },
+  });
+}

@@ -1,0 +1,36 @@
+/** Names of our tables, quoted, with their schema: the only texts that are put into SQL. */
+export interface Tables {
+  readonly schema: string;
+  readonly instance: string;
+  readonly payload: string;
+  readonly journal: string;
+  readonly key: string;
+  readonly worker: string;
+  readonly outbox: string;
+  readonly shard: string;
+  readonly migration: string;
+}
+
+const IDENTIFIER = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
+
+export function isIdentifier(name: string): boolean {
+  return IDENTIFIER.test(name);
+}
+
+/** @throws TypeError when the schema is no plain identifier */
+export function tablesOf(schema: string): Tables {
+  if (!isIdentifier(schema))
+    throw new TypeError(`"${schema}" is no name of a schema: letters, digits and _ only`);
+  const table = (name: string) => `"${schema}"."${name}"`;
+  return {
+    schema,
+    instance: table('saga_instance'),
+    payload: table('saga_payload'),
+    journal: table('saga_journal'),
+    key: table('saga_key'),
+    worker: table('saga_worker'),
+    outbox: table('saga_outbox'),
+    shard: table('saga_outbox_shard'),
+    migration: table('saga_migration'),
+  };
+}

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DataSource, QueryRunner } from 'typeorm';
+import { ReadOnlyDatabaseError, SchemaMismatchError } from '../../../saga/state/errors.js';
+import { tablesOf } from '../identifiers.js';
+import { sqlStateOf } from '../sql-state.js';
+import { ALL_MIGRATIONS, migrationTableSql, statementsOf } from './all-migrations.js';
+
+/** Number of the advisory lock under which one process at a time migrates. Any constant that nobody else uses. */
+const LOCK_KEY = 7_240_501_117;
+const LOCK_PAUSE_MS = 50;
+const UNDEFINED_TABLE = '42P01';
+const UNDEFINED_SCHEMA = '3F000';
+
+interface Applied {
+  readonly version: number;
+  readonly breaking: boolean;
+}
+
+/** Brings our tables to the version of this code, or says that they are not. */
+export class Migrator {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly schema: string,
+  ) {}
+
+  /** Applies what is missing, each migration in a transaction of its own; several processes may call it at once. */
+  async run(): Promise<void> {
+    await this.refuseStandby();
+    if ((await this.missing()).length > 0) await this.exclusively((runner) => this.apply(runner));
+    await this.check();
+  }
+
+  /** @throws SchemaMismatchError when tables are missing, older, or newer in a way this code cannot work with */
+  async check(): Promise<void> {
+    await this.refuseStandby();
+    const missing = await this.missing();
+    if (missing.length > 0) {
+      const names = missing.map(({ version, name }) => `${version} ${name}`).join(', ');
+      throw new SchemaMismatchError(
+        `schema "${this.schema}" lacks the migrations ${names}; ${HOW_TO_MIGRATE}`,
+      );
+    }
+    const known = ALL_MIGRATIONS.at(-1)?.version ?? 0;
+    const breaking = (await this.applied()).filter((it) => it.version > known && it.breaking);
+    if (breaking.length === 0) return;
+    throw new SchemaMismatchError(
+      `schema "${this.schema}" is of a newer nestjs-sagaz that this version cannot work with; update the package`,
+    );
+  }
+
+  private async missing() {
+    const applied = new Set((await this.applied()).map(({ version }) => version));
+    return ALL_MIGRATIONS.filter(({ version }) => !applied.has(version));
+  }
+
+  private async applied(): Promise<readonly Applied[]> {
+    try {
+      return await this.dataSource.query(
+        `SELECT version, breaking FROM ${tablesOf(this.schema).migration} ORDER BY version`,
+      );
+    } catch (error) {
+      if ([UNDEFINED_TABLE, UNDEFINED_SCHEMA].includes(sqlStateOf(error) ?? '')) return [];
+      throw error;
+    }
+  }
+
+  private async apply(runner: QueryRunner): Promise<void> {
+    for (const statement of migrationTableSql(this.schema)) await runner.query(statement);
+    // Read again: another process may have migrated while this one waited for the lock.
+    for (const migration of await this.missing()) {
+      await runner.startTransaction();
+      try {
+        for (const statement of statementsOf(migration, this.schema)) await runner.query(statement);
+        await runner.commitTransaction();
+      } catch (error) {
+        await runner.rollbackTransaction();
+        throw error;
+      }
+    }
+  }
+
+  /** Asks for the lock again and again instead of waiting inside the database, where a waiter would hold back vacuum. */
+  private async exclusively(work: (runner: QueryRunner) => Promise<void>): Promise<void> {
+    const runner = this.dataSource.createQueryRunner('master');
+    try {
+      while (!(await tryLock(runner))) await sleep(LOCK_PAUSE_MS);
+      await work(runner).finally(() => runner.query('SELECT pg_advisory_unlock($1)', [LOCK_KEY]));
+    } finally {
+      await runner.release();
+    }
+  }
+
+  private async refuseStandby(): Promise<void> {
+    const [row] = await this.dataSource.query('SELECT pg_is_in_recovery() AS standby');
+    if (!row.standby) return;
+    throw new ReadOnlyDatabaseError(
+      'the DataSource points at a standby, which accepts no writes; point it at the primary',
+    );
+  }
+}
+
+const HOW_TO_MIGRATE =
+  "start once with the option migrations: 'run', or add sagazMigrations (from nestjs-sagaz/typeorm) to the migrations of your DataSource, or run the text of migrationSql()";
+
+async function tryLock(runner: QueryRunner): Promise<boolean> {
+  const [row] = await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [LOCK_KEY]);
+  return row.locked === true;
+}

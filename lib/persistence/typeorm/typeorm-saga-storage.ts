@@ -1,0 +1,179 @@
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import {
+  SagaStorage,
+  type ClaimedSaga,
+  type ClaimRequest,
+  type CreatedSaga,
+  type NewSaga,
+  type SagaRow,
+  type SagaWrite,
+  type WorkerBeat,
+} from '../../saga/saga-storage.js';
+import { FencedError } from '../../saga/state/errors.js';
+import type { JournalEntry } from '../../saga/state/journal.js';
+import { eventArrays } from './event-arrays.js';
+import type { Tables } from './identifiers.js';
+import { openTransaction } from './open-transaction.js';
+import * as sql from './sql/saga-sql.js';
+import { heartbeatSql, retireSql } from './sql/worker-sql.js';
+import { isTransient } from './sql-state.js';
+import type { TransactionScope } from './transaction-scope.js';
+import { TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
+
+/** What both storages work on. */
+export interface TypeOrmStorageSettings {
+  /** The application's: transactional steps and events of the caller's transactions. */
+  readonly application: DataSource;
+  /** The engine's own small pool: everything else. */
+  readonly engine: DataSource;
+  readonly tables: Tables;
+  readonly scope: TransactionScope;
+}
+
+interface Querying {
+  query(sql: string, parameters?: unknown[]): Promise<unknown>;
+}
+
+/** Sagas in PostgreSQL. Every write is one statement, fenced by the row lock on the saga and its epoch. */
+export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
+  readonly kind = 'typeorm';
+
+  constructor(private readonly settings: TypeOrmStorageSettings) {
+    super();
+  }
+
+  async create(saga: NewSaga, tx?: EntityManager): Promise<CreatedSaga> {
+    const { sagaId, name, idempotencyKey, inputHash } = saga;
+    const on = tx === undefined ? this.settings.engine : openTransaction(tx);
+    const rows = await this.rows(on, sql.createSagaSql, creationParameters(saga));
+    if (rows.length > 0 || idempotencyKey === undefined) return { outcome: 'created', sagaId };
+    const [taken] = await this.rows<{ sagaId: string; inputHash: string }>(on, sql.findKeySql, [
+      name,
+      idempotencyKey,
+    ]);
+    // Only a caller's older snapshot can hide the row: then it cannot be said whether the input is the same.
+    if (!taken) return { outcome: 'conflict', sagaId: 'unknown' };
+    return { outcome: taken.inputHash === inputHash ? 'existing' : 'conflict', sagaId: taken.sagaId };
+  }
+
+  append(write: SagaWrite): Promise<void> {
+    return this.store(this.settings.engine, write);
+  }
+
+  async begin(): Promise<TypeOrmSagaTransaction> {
+    const runner = this.settings.application.createQueryRunner('master');
+    try {
+      await runner.connect();
+      await runner.startTransaction('READ COMMITTED');
+    } catch (error) {
+      await runner.release();
+      throw error;
+    }
+    return new TypeOrmSagaTransaction(runner, this.settings.scope, (on, write) => this.store(on, write));
+  }
+
+  isTransient(error: unknown): boolean {
+    return isTransient(error);
+  }
+
+  async heartbeat({ id, relays }: WorkerBeat): Promise<void> {
+    await this.rows(this.settings.engine, heartbeatSql, [id, relays]);
+  }
+
+  async retire(workerId: string): Promise<void> {
+    await this.rows(this.settings.engine, retireSql, [workerId]);
+  }
+
+  async claim({ workerId, leaseMs, versions, lost, limit }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
+    const names = versions.map(({ name }) => name);
+    const numbers = versions.map(({ version }) => version);
+    const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, [
+      workerId,
+      leaseMs,
+      names,
+      numbers,
+      lost,
+      limit,
+    ]);
+    if (!claimed || claimed.length === 0) return [];
+    const ids = claimed.map(({ sagaId }) => sagaId);
+    const inputs = await this.rows<{ sagaId: string; input: string }>(this.settings.engine, sql.inputsSql, [
+      ids,
+    ]);
+    const journals = await this.journals(ids);
+    const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
+    return claimed.map((row) => ({
+      ...row,
+      epoch: Number(row.epoch),
+      silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
+      input: inputOf.get(row.sagaId) ?? 'null',
+      journal: journals.get(row.sagaId) ?? [],
+    }));
+  }
+
+  async release(sagaId: string, epoch: number): Promise<void> {
+    await this.rows(this.settings.engine, sql.releaseSql, [sagaId, epoch]);
+  }
+
+  async find(sagaId: string): Promise<SagaRow | undefined> {
+    const [row] = await this.rows<SagaRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
+    return row;
+  }
+
+  async journal(sagaId: string): Promise<readonly JournalEntry[]> {
+    return (await this.journals([sagaId])).get(sagaId) ?? [];
+  }
+
+  private async journals(ids: readonly string[]): Promise<ReadonlyMap<string, readonly JournalEntry[]>> {
+    const rows = await this.rows<JournalEntry & { sagaId: string }>(this.settings.engine, sql.journalSql, [
+      ids,
+    ]);
+    const journals = new Map<string, JournalEntry[]>(ids.map((id) => [id, []]));
+    for (const { sagaId, ...entry } of rows)
+      journals.get(sagaId)?.push({ ...entry, epoch: Number(entry.epoch) });
+    return journals;
+  }
+
+  private async store(on: DataSource | QueryRunner, write: SagaWrite): Promise<void> {
+    const { sagaId, epoch, entries, events, status, end } = write;
+    const base = [
+      sagaId,
+      epoch,
+      JSON.stringify(entries),
+      status ?? null,
+      end !== undefined,
+      end?.results ?? null,
+      end?.error ?? null,
+    ];
+    const withEvents = events.length > 0;
+    const text = (tables: Tables) => sql.appendSql(tables, withEvents);
+    const held = await this.rows(on, text, withEvents ? [...base, ...eventArrays(events)] : base);
+    if (held.length === 0) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
+  }
+
+  private async rows<T>(on: Querying, text: (tables: Tables) => string, parameters: unknown[]): Promise<T[]> {
+    return (await on.query(text(this.settings.tables), parameters)) as T[];
+  }
+}
+
+interface ClaimedRow extends Omit<ClaimedSaga, 'epoch' | 'silentMs' | 'input' | 'journal'> {
+  readonly epoch: string;
+  readonly silentMs: string | null;
+}
+
+function creationParameters(saga: NewSaga): unknown[] {
+  const { sagaId, name, version, input, idempotencyKey, inputHash, owner, launch, correlationId, tags } =
+    saga;
+  return [
+    sagaId,
+    name,
+    version,
+    input,
+    idempotencyKey ?? null,
+    inputHash,
+    owner ?? null,
+    launch,
+    correlationId,
+    JSON.stringify(tags),
+  ];
+}

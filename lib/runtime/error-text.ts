@@ -1,0 +1,5 @@
+/** The message of whatever was thrown, for logs and records. */
+export function errorText(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(errorText).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

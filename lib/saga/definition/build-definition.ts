@@ -1,0 +1,63 @@
+import { Place, section } from '../../runtime/readers.js';
+import type { DefinitionFault } from '../state/errors.js';
+import { missingCompensations, namingFaults, pivotFaults } from './definition-faults.js';
+import type { CompensationDefinition, SagaDefinition, StepDefinition } from './saga-definition.js';
+import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
+import { compensationOptions, sagaFields, stepOptions, type ResolvedSagaDefaults } from './saga-options.js';
+import { StepGraph } from './step-graph.js';
+
+export interface BuiltDefinition {
+  /** Missing when there are faults. */
+  readonly definition: SagaDefinition | undefined;
+  readonly faults: readonly DefinitionFault[];
+  readonly warnings: readonly DefinitionFault[];
+}
+
+/** Checks a draft and makes the immutable definition of it. Every fault is listed; none is thrown. */
+export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults): BuiltDefinition {
+  const notes: string[] = [];
+  const options = section(sagaFields(defaults))(draft.options, new Place(draft.place, notes));
+  const steps = buildSteps(draft, options, notes);
+  const faults = [...notes.map(asFault), ...namingFaults(draft, steps)];
+  if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
+
+  const graph = new StepGraph([...steps.values()], [...steps.values()].find((step) => step.pivot)?.name);
+  const missing = missingCompensations(steps, graph);
+  const all = [...pivotFaults(steps, graph), ...(options.strict ? missing : [])];
+  if (all.length > 0) return { definition: undefined, faults: all, warnings: [] };
+  const definition = Object.freeze({ name: draft.name, version: draft.version, options, steps, graph });
+  return { definition, faults: [], warnings: options.strict ? [] : missing };
+}
+
+function buildSteps(
+  draft: SagaDraft,
+  options: ResolvedSagaDefaults,
+  notes: string[],
+): ReadonlyMap<string, StepDefinition> {
+  const compensations = new Map(
+    draft.compensations.map((it) => [it.step, buildCompensation(it, options, notes)]),
+  );
+  const read = stepOptions(options);
+  return new Map(
+    withWrittenOrder(draft.steps).map(({ name, dependsOn, handler, place, options: given }) => {
+      const own = read(given, new Place(place, notes));
+      return [
+        name,
+        Object.freeze({ ...own, name, dependsOn, handler, place, compensation: compensations.get(name) }),
+      ];
+    }),
+  );
+}
+
+function buildCompensation(
+  draft: CompensationDraft,
+  defaults: ResolvedSagaDefaults,
+  notes: string[],
+): CompensationDefinition {
+  const own = compensationOptions(defaults)(draft.options, new Place(draft.place, notes));
+  return Object.freeze({ ...own, handler: draft.handler, place: draft.place });
+}
+
+function asFault(message: string): DefinitionFault {
+  return { kind: 'INVALID_OPTION', message };
+}

@@ -1,0 +1,138 @@
+import { didYouMean } from '../../runtime/did-you-mean.js';
+import type { DefinitionFault, DefinitionFaultKind } from '../state/errors.js';
+import type { StepDefinition } from './saga-definition.js';
+import type { SagaDraft } from './saga-draft.js';
+import { findCycle, type StepGraph } from './step-graph.js';
+
+type Steps = ReadonlyMap<string, Pick<StepDefinition, 'name' | 'dependsOn' | 'place'>>;
+
+const fault = (kind: DefinitionFaultKind, message: string): DefinitionFault => ({ kind, message });
+
+/** Faults of the names in a draft: what cannot be put together into a graph. */
+export function namingFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
+  return [
+    ...stepFaults(draft),
+    ...compensationFaults(draft, steps),
+    ...dependencyFaults(steps),
+    ...cycleFaults(draft, steps),
+  ];
+}
+
+function stepFaults(draft: SagaDraft): DefinitionFault[] {
+  const faults: DefinitionFault[] = [];
+  const seen = new Map<string, string>();
+  if (draft.steps.length === 0)
+    faults.push(fault('NO_STEPS', `${draft.place}: saga "${draft.name}" has no @SagaStep`));
+  for (const step of draft.steps) {
+    const other = seen.get(step.name);
+    if (other !== undefined) {
+      faults.push(
+        fault(
+          'DUPLICATE_STEP',
+          `${step.place}: saga "${draft.name}" has the step "${step.name}" already, at ${other}`,
+        ),
+      );
+    }
+    seen.set(step.name, step.place);
+    if (step.foreign && step.dependsOn === undefined) {
+      const advice = 'a step on another provider must say where it stands: dependsOn: [...] (may be empty)';
+      faults.push(fault('MISSING_DEPENDS_ON', `${step.place}: ${advice}`));
+    }
+  }
+  return faults;
+}
+
+function compensationFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
+  const faults: DefinitionFault[] = [];
+  const seen = new Map<string, string>();
+  for (const { step, place } of draft.compensations) {
+    if (!steps.has(step)) {
+      const hint = didYouMean(step, steps.keys());
+      faults.push(
+        fault('COMPENSATION_WITHOUT_STEP', `${place}: saga "${draft.name}" has no step "${step}"${hint}`),
+      );
+    }
+    const other = seen.get(step);
+    if (other !== undefined) {
+      faults.push(
+        fault(
+          'DUPLICATE_COMPENSATION',
+          `${place}: the step "${step}" has a compensation already, at ${other}`,
+        ),
+      );
+    }
+    seen.set(step, place);
+  }
+  return faults;
+}
+
+function dependencyFaults(steps: Steps): DefinitionFault[] {
+  return [...steps.values()].flatMap((step) =>
+    step.dependsOn
+      .filter((name) => !steps.has(name))
+      .map((name) =>
+        fault(
+          'UNKNOWN_DEPENDENCY',
+          `${step.place}: dependsOn names "${name}", which is no step of this saga${didYouMean(name, steps.keys())}`,
+        ),
+      ),
+  );
+}
+
+function cycleFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
+  const cycle = findCycle([...steps.values()]);
+  if (!cycle) return [];
+  const places = cycle.map((name) => steps.get(name)?.place ?? name);
+  return [fault('CYCLE', `${draft.place}: the steps wait for each other: ${places.join(' -> ')}`)];
+}
+
+/** Faults of the pivot. */
+export function pivotFaults(steps: ReadonlyMap<string, StepDefinition>, graph: StepGraph): DefinitionFault[] {
+  const pivots = [...steps.values()].filter((step) => step.pivot);
+  const [pivot, second] = pivots;
+  if (!pivot) return [];
+  if (second)
+    return [fault('SEVERAL_PIVOTS', `${second.place}: the saga has a pivot already, at ${pivot.place}`)];
+  const faults: DefinitionFault[] = [];
+  if (pivot.compensation) {
+    faults.push(
+      fault(
+        'COMPENSATION_ON_PIVOT',
+        `${pivot.compensation.place}: a pivot is never undone, "${pivot.name}" can have no compensation`,
+      ),
+    );
+  }
+  const related = new Set([pivot.name, ...graph.ancestors(pivot.name), ...graph.descendants(pivot.name)]);
+  for (const step of steps.values()) {
+    if (!related.has(step.name)) {
+      faults.push(
+        fault(
+          'BESIDE_PIVOT',
+          `${step.place}: must be before or after the pivot "${pivot.name}", not beside it; add a dependsOn`,
+        ),
+      );
+    }
+  }
+  return faults;
+}
+
+/** What is allowed and probably wrong: an effect that nothing undoes. A fault with `strict`, else a warning. */
+export function missingCompensations(
+  steps: ReadonlyMap<string, StepDefinition>,
+  graph: StepGraph,
+): DefinitionFault[] {
+  return [...steps.values()]
+    .filter(
+      (step) =>
+        !step.compensation &&
+        !step.readOnly &&
+        graph.phase(step.name) === 'before' &&
+        graph.descendants(step.name).size > 0,
+    )
+    .map((step) =>
+      fault(
+        'MISSING_COMPENSATION',
+        `${step.place}: a later step may fail and nothing undoes "${step.name}"; add @Compensate('${step.name}') or readOnly: true`,
+      ),
+    );
+}

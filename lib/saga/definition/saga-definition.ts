@@ -1,0 +1,44 @@
+import type {
+  ResolvedCompensationOptions,
+  ResolvedSagaDefaults,
+  ResolvedStepOptions,
+} from './saga-options.js';
+import type { StepGraph } from './step-graph.js';
+
+/** A handler after binding to its provider. The engine does not look into the context's transaction. */
+export type Handler = (context: unknown) => unknown;
+
+export interface CompensationDefinition extends ResolvedCompensationOptions {
+  readonly handler: Handler;
+  /** Class and method, for messages. */
+  readonly place: string;
+}
+
+export interface StepDefinition extends ResolvedStepOptions {
+  readonly name: string;
+  readonly dependsOn: readonly string[];
+  readonly handler: Handler;
+  /** Class and method, for messages. */
+  readonly place: string;
+  readonly compensation: CompensationDefinition | undefined;
+}
+
+declare const types: unique symbol;
+
+/** A saga as the engine runs it: immutable, the same for every way of defining one. */
+export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
+  readonly name: string;
+  readonly version: number;
+  readonly options: ResolvedSagaDefaults;
+  readonly steps: ReadonlyMap<string, StepDefinition>;
+  readonly graph: StepGraph;
+  /** Carries input and result types; never there at run time. */
+  readonly [types]?: (input: I) => R;
+}
+
+/** A step of a definition by its name; a name that is not there is a fault of this library. */
+export function stepOf(definition: SagaDefinition, name: string): StepDefinition {
+  const step = definition.steps.get(name);
+  if (!step) throw new Error(`saga ${definition.name} v${definition.version} has no step ${name}`);
+  return step;
+}

@@ -1,0 +1,125 @@
+import type { Duration } from '../../runtime/duration.js';
+import { bool, callable, duration, integer, oneOf, section } from '../../runtime/readers.js';
+import { retry, type ResolvedRetry, type Retry } from '../retry/retry-policy.js';
+
+/** Defaults of all sagas, set on the module; narrower ones on `@Saga` win. */
+export interface SagaDefaults {
+  /** Steps of one saga that run at once. Default 10. */
+  concurrency?: number | undefined;
+  /** Limit of one attempt of a step. Default `'30s'`. */
+  stepTimeout?: Duration | undefined;
+  /** How long an aborted handler may take to settle before its saga goes on. Default `'5s'`. */
+  settleGrace?: Duration | undefined;
+  /** Default 3 attempts, `'200ms'` x 2 up to `'30s'`, full jitter. */
+  retry?: Retry | undefined;
+  /** Limit of one attempt of an undo. Default `'30s'`. */
+  compensationTimeout?: Duration | undefined;
+  /** Default 10 attempts, `'1s'` x 2 up to `'5m'`, full jitter. */
+  compensationRetry?: Retry | undefined;
+  /** Warnings about a definition refuse the boot. Default false. */
+  strict?: boolean | undefined;
+}
+
+/** Which outcomes of a step call for its undo. */
+export type CompensateOn = 'completed' | 'unknown' | 'always';
+
+/** Options of a step, with their defaults. */
+export interface StepOptions<K extends string = string> {
+  /** Default: the name of the method. */
+  name?: string | undefined;
+  /** Steps that must be completed first. Without any in the class, steps run in the order they are written. */
+  dependsOn?: readonly K[] | undefined;
+  /** Business rows, journal entry and events commit in one transaction, `ctx.manager`. Default false. */
+  transactional?: boolean | undefined;
+  /** The point of no return: once completed, the saga only goes forward. Default false. */
+  pivot?: boolean | undefined;
+  /** Has no effect, so it needs no undo. Default false. */
+  readOnly?: boolean | undefined;
+  /** Limit of one attempt. Default: `stepTimeout` of the saga. */
+  timeout?: Duration | undefined;
+  /** Default: `retry` of the saga. */
+  retry?: Retry | undefined;
+  /** `'unknown'`: when the effect is there or may be there (default); `'completed'`: only when it is there; `'always'`: also after a known failure. */
+  compensateOn?: CompensateOn | undefined;
+  /** True for errors of which you know that nothing happened. */
+  noEffectOn?: ((error: unknown) => boolean) | undefined;
+}
+
+export interface CompensationOptions {
+  /** Limit of one attempt. Default: `compensationTimeout` of the saga. */
+  timeout?: Duration | undefined;
+  /** Default: `compensationRetry` of the saga. */
+  retry?: Retry | undefined;
+}
+
+export interface ResolvedSagaDefaults {
+  readonly concurrency: number;
+  readonly stepTimeout: number;
+  readonly settleGrace: number;
+  readonly retry: ResolvedRetry;
+  readonly compensationTimeout: number;
+  readonly compensationRetry: ResolvedRetry;
+  readonly strict: boolean;
+}
+
+const NO_LIMITS = { maxElapsed: undefined, retryIf: undefined };
+
+export const SAGA_DEFAULTS: ResolvedSagaDefaults = {
+  concurrency: 10,
+  stepTimeout: 30_000,
+  settleGrace: 5_000,
+  retry: {
+    maxAttempts: 3,
+    initialInterval: 200,
+    multiplier: 2,
+    maxInterval: 30_000,
+    jitter: 'full',
+    ...NO_LIMITS,
+  },
+  compensationTimeout: 30_000,
+  compensationRetry: {
+    maxAttempts: 10,
+    initialInterval: 1_000,
+    multiplier: 2,
+    maxInterval: 300_000,
+    jitter: 'full',
+    ...NO_LIMITS,
+  },
+  strict: false,
+};
+
+/** Readers of the options that sagas share with the module. */
+export function sagaFields(defaults: ResolvedSagaDefaults) {
+  return {
+    concurrency: integer(defaults.concurrency),
+    stepTimeout: duration(defaults.stepTimeout, { min: 1 }),
+    settleGrace: duration(defaults.settleGrace),
+    retry: retry(defaults.retry),
+    compensationTimeout: duration(defaults.compensationTimeout, { min: 1 }),
+    compensationRetry: retry(defaults.compensationRetry),
+    strict: bool(defaults.strict),
+  };
+}
+
+/** Reads the options of one step; `name`, `saga` and `dependsOn` are the definition's own business. */
+export function stepOptions(defaults: ResolvedSagaDefaults) {
+  return section({
+    transactional: bool(false),
+    pivot: bool(false),
+    readOnly: bool(false),
+    timeout: duration(defaults.stepTimeout, { min: 1 }),
+    retry: retry(defaults.retry),
+    compensateOn: oneOf(['completed', 'unknown', 'always'], 'unknown'),
+    noEffectOn: callable<(error: unknown) => boolean>(),
+  });
+}
+
+export function compensationOptions(defaults: ResolvedSagaDefaults) {
+  return section({
+    timeout: duration(defaults.compensationTimeout, { min: 1 }),
+    retry: retry(defaults.compensationRetry),
+  });
+}
+
+export type ResolvedStepOptions = ReturnType<ReturnType<typeof stepOptions>>;
+export type ResolvedCompensationOptions = ReturnType<ReturnType<typeof compensationOptions>>;

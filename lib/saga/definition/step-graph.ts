@@ -1,0 +1,76 @@
+export interface GraphNode {
+  readonly name: string;
+  readonly dependsOn: readonly string[];
+}
+
+/** Where a step stands to the pivot. Without a pivot every step is before it. */
+export type Phase = 'before' | 'pivot' | 'after';
+
+/** The steps of a saga and what follows what. Made only of nodes that were checked: known dependencies, no cycle. */
+export class StepGraph {
+  readonly names: readonly string[];
+  private readonly before = new Map<string, ReadonlySet<string>>();
+  private readonly after = new Map<string, Set<string>>();
+
+  constructor(
+    private readonly nodes: readonly GraphNode[],
+    private readonly pivot: string | undefined,
+  ) {
+    this.names = nodes.map((node) => node.name);
+    for (const name of this.names) this.after.set(name, new Set());
+    for (const name of this.names) {
+      const ancestors = this.collectAncestors(name);
+      this.before.set(name, ancestors);
+      for (const ancestor of ancestors) this.after.get(ancestor)?.add(name);
+    }
+  }
+
+  dependencies(name: string): readonly string[] {
+    return this.nodes.find((node) => node.name === name)?.dependsOn ?? [];
+  }
+
+  /** Every step that must be completed before this one starts, near and far. */
+  ancestors(name: string): ReadonlySet<string> {
+    return this.before.get(name) ?? new Set();
+  }
+
+  /** Every step that starts only after this one is completed, near and far. */
+  descendants(name: string): ReadonlySet<string> {
+    return this.after.get(name) ?? new Set();
+  }
+
+  phase(name: string): Phase {
+    if (name === this.pivot) return 'pivot';
+    return this.pivot !== undefined && this.ancestors(name).has(this.pivot) ? 'after' : 'before';
+  }
+
+  private collectAncestors(name: string, found = new Set<string>()): ReadonlySet<string> {
+    for (const dependency of this.dependencies(name)) {
+      if (found.has(dependency)) continue;
+      found.add(dependency);
+      this.collectAncestors(dependency, found);
+    }
+    return found;
+  }
+}
+
+/** A way round in a circle, such as `['a', 'b', 'a']`, or undefined. */
+export function findCycle(nodes: readonly GraphNode[]): readonly string[] | undefined {
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const done = new Set<string>();
+  const visit = (name: string, path: readonly string[]): readonly string[] | undefined => {
+    if (path.includes(name)) return [...path.slice(path.indexOf(name)), name];
+    if (done.has(name)) return undefined;
+    for (const dependency of byName.get(name)?.dependsOn ?? []) {
+      const cycle = visit(dependency, [...path, name]);
+      if (cycle) return cycle;
+    }
+    done.add(name);
+    return undefined;
+  };
+  for (const node of nodes) {
+    const cycle = visit(node.name, []);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}

@@ -1,0 +1,111 @@
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaRow } from '../saga-storage.js';
+import { CompensationFailedError } from '../state/errors.js';
+import { failureOf } from '../state/journal.js';
+import { isEnded, type SagaStatus } from '../state/saga-status.js';
+import { resultsOf } from './context-factory.js';
+import { stateOf, type SagaState } from './saga-state.js';
+
+/** Why a saga did not complete. */
+export interface SagaFailure {
+  /** The error's own `code`, when it has one. */
+  readonly code: string;
+  readonly message: string;
+  readonly step?: string;
+  /** Steps whose effect may still be there, because their undo gave up. */
+  readonly standing?: readonly string[];
+}
+
+interface ResultBase {
+  readonly sagaId: string;
+  readonly sagaName: string;
+  readonly startedAt: Date;
+  readonly endedAt: Date;
+  readonly durationMs: number;
+}
+
+/** How a saga ended. */
+export type SagaResult<R = Record<string, unknown>> =
+  | (ResultBase & { readonly status: 'completed'; readonly results: Readonly<R> })
+  | (ResultBase & {
+      readonly status: 'compensated' | 'failed' | 'parked';
+      readonly results: Readonly<Partial<R>>;
+      readonly error: SagaFailure;
+    });
+
+/** A saga as it stands now. */
+export interface SagaSnapshot {
+  readonly sagaId: string;
+  readonly sagaName: string;
+  readonly version: number;
+  readonly status: SagaStatus;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly correlationId: string;
+  readonly startedAt: Date;
+  readonly endedAt: Date | null;
+  readonly error?: SagaFailure;
+}
+
+/** What is stored of an ended saga: JSON texts of its results and of its error. */
+export function endOf(
+  definition: SagaDefinition,
+  state: SagaState,
+): { results: string; error: string | null } {
+  return {
+    results: JSON.stringify(resultsOf(state)),
+    error: JSON.stringify(failureOfSaga(definition, state) ?? null),
+  };
+}
+
+function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailure | undefined {
+  if (state.status !== 'failed' || !state.failure) return state.failure && withoutOutcome(state.failure);
+  const standing = definition.graph.names.filter(
+    (name) => stateOf(state, name).status === 'compensation_failed',
+  );
+  const undone = state.undoFailures
+    .map(({ step, message }) => `undo of ${step} gave up: ${message}`)
+    .join('; ');
+  const error = new CompensationFailedError(`${state.failure.message} (${undone})`, standing);
+  return { ...failureOf(error, state.failure.step), standing };
+}
+
+function withoutOutcome({ code, message, step }: SagaFailure): SagaFailure {
+  return { code, message, ...(step !== undefined && { step }) };
+}
+
+export function snapshotOf(row: SagaRow): SagaSnapshot {
+  const { sagaId, name, version, status, tags, correlationId, startedAt, endedAt } = row;
+  const error = row.error === null ? null : (JSON.parse(row.error) as SagaFailure | null);
+  return {
+    sagaId,
+    sagaName: name,
+    version,
+    status,
+    tags,
+    correlationId,
+    startedAt,
+    endedAt,
+    ...(error && { error }),
+  };
+}
+
+/** The result of a saga that has ended, else undefined. */
+export function resultOf<R>(row: SagaRow): SagaResult<R> | undefined {
+  const { sagaId, name, status, startedAt } = row;
+  if (!isEnded(status)) return undefined;
+  const endedAt = row.endedAt ?? startedAt;
+  const base = {
+    sagaId,
+    sagaName: name,
+    startedAt,
+    endedAt,
+    durationMs: endedAt.getTime() - startedAt.getTime(),
+  };
+  const results = JSON.parse(row.results ?? '{}') as R;
+  if (status === 'completed') return { ...base, status, results };
+  const error = (JSON.parse(row.error ?? 'null') as SagaFailure | null) ?? {
+    code: 'ERROR',
+    message: 'unknown',
+  };
+  return { ...base, status, results, error };
+}

@@ -1,0 +1,58 @@
+import type { Clock } from '../../runtime/clock.js';
+import type { Log } from '../../runtime/log.js';
+import { PollingLoop } from '../../runtime/polling-loop.js';
+import type { WorkerIdentity } from '../../runtime/worker-identity.js';
+import type { SagaStorage } from '../saga-storage.js';
+
+export interface WorkerLeaseSettings {
+  readonly id: string;
+  readonly leaseMs: number;
+  readonly relays: boolean;
+  readonly storage: SagaStorage;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Heartbeats per lease: a worker may miss a few before it counts as dead. */
+const BEATS = 5;
+
+/** Keeps this process known as alive: a heartbeat every fifth of the lease. */
+export class WorkerLease implements WorkerIdentity {
+  private readonly loop: PollingLoop;
+  private validUntil = -Infinity;
+
+  constructor(private readonly settings: WorkerLeaseSettings) {
+    const interval = settings.leaseMs / BEATS;
+    const round = () => this.beat().then(() => false);
+    this.loop = new PollingLoop({ ...settings, name: 'heartbeat', round, interval, maxInterval: interval });
+  }
+
+  get id(): string {
+    return this.settings.id;
+  }
+
+  /** Registers the worker; resolves once it is known to the others. */
+  async start(): Promise<void> {
+    await this.beat();
+    this.loop.start();
+  }
+
+  isAlive(): boolean {
+    return this.settings.clock.monotonic() < this.validUntil;
+  }
+
+  /** @param everythingEnded false when something of this worker may still run: then only its lease frees it */
+  async stop(everythingEnded: boolean): Promise<void> {
+    await this.loop.stop();
+    this.validUntil = -Infinity;
+    if (everythingEnded) await this.settings.storage.retire(this.id);
+  }
+
+  /** The lease is counted from before the heartbeat was sent, less one beat, so this process stops before others start. */
+  private async beat(): Promise<void> {
+    const { clock, leaseMs, storage, relays } = this.settings;
+    const sentAt = clock.monotonic();
+    await storage.heartbeat({ id: this.id, relays });
+    this.validUntil = sentAt + leaseMs - leaseMs / BEATS;
+  }
+}

@@ -1,0 +1,211 @@
+import { canonicalHash } from '../events/canonical-json.js';
+import { toJsonText } from '../events/json-text.js';
+import { uuidV7 } from '../events/uuid-v7.js';
+import type { Clock } from '../runtime/clock.js';
+import { parseDuration, type Duration } from '../runtime/duration.js';
+import type { WorkerIdentity } from '../runtime/worker-identity.js';
+import type { SagaDefinition } from './definition/saga-definition.js';
+import type { SagaRegistry } from './definition/saga-registry.js';
+import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
+import { readySteps } from './execution/decisions.js';
+import type { SagaExecutor } from './execution/saga-executor.js';
+import { resultOf, snapshotOf, type SagaResult, type SagaSnapshot } from './execution/saga-result.js';
+import { initialState } from './execution/saga-state.js';
+import type { NewSaga, SagaStorage } from './saga-storage.js';
+import {
+  PayloadTooLargeError,
+  SagaConflictError,
+  SagaInputError,
+  SagaNotFoundError,
+  SagaResultTimeoutError,
+  ShutdownError,
+} from './state/errors.js';
+
+export interface ExecuteOptions {
+  /** Same key and same input: the saga that is there. Same key and other input: SagaConflictError. */
+  idempotencyKey?: string | undefined;
+  /** For people: found again in lists. */
+  tags?: Readonly<Record<string, string>> | undefined;
+  /** Travels into contexts and events. Default: the saga id. */
+  correlationId?: string | undefined;
+  /** Bounds only the wait for the result; the saga goes on. Default: none. */
+  timeout?: Duration | undefined;
+  /** Default: the newest that is registered. */
+  version?: number | undefined;
+}
+
+export interface StartOptions<Tx = unknown> extends Omit<ExecuteOptions, 'timeout'> {
+  /** The caller's transaction: the saga exists if and only if it commits. */
+  manager?: Tx | undefined;
+}
+
+export interface ResultOptions {
+  timeout?: Duration | undefined;
+}
+
+export interface SagaHandle<R = Record<string, unknown>> {
+  readonly sagaId: string;
+  result(options?: ResultOptions): Promise<SagaResult<R>>;
+}
+
+export interface OrchestratorSettings<Tx> {
+  readonly storage: SagaStorage<Tx>;
+  readonly registry: SagaRegistry;
+  readonly executor: SagaExecutor;
+  readonly identity: WorkerIdentity;
+  readonly clock: Clock;
+  readonly maxInputBytes: number;
+  /** Called after a saga was created that this process did not start to run itself. */
+  readonly wake: () => void;
+}
+
+const FIRST_LOOK_MS = 20;
+const LAST_LOOK_MS = 500;
+
+/** Starts sagas and waits for their results. */
+export class SagaOrchestrator<Tx = unknown> {
+  private readonly closing = new AbortController();
+
+  constructor(private readonly settings: OrchestratorSettings<Tx>) {}
+
+  /**
+   * Starts a saga and waits for its end, in whichever process that comes. Resolves for every end: look at `status`.
+   * @throws SagaNotFoundError, SagaInputError, PayloadTooLargeError, SagaConflictError: faults of the call, nothing was
+   * started; SagaResultTimeoutError when `timeout` ran out, the saga goes on
+   */
+  async execute<T extends SagaRef>(
+    saga: T,
+    input: InputOf<T>,
+    options: ExecuteOptions = {},
+  ): Promise<SagaResult<ResultsOf<T>>> {
+    const { timeout, ...rest } = options;
+    const handle = await this.start(saga, input, rest);
+    return handle.result({ timeout });
+  }
+
+  /**
+   * Starts a saga and returns as soon as that is durable; with `manager`, once the caller's transaction has committed.
+   * @throws SagaNotFoundError, SagaInputError, PayloadTooLargeError, SagaConflictError
+   */
+  async start<T extends SagaRef>(
+    saga: T,
+    input: InputOf<T>,
+    options: StartOptions<Tx> = {},
+  ): Promise<SagaHandle<ResultsOf<T>>> {
+    const { storage, registry } = this.settings;
+    const definition = registry.resolve(saga, options.version);
+    const created = this.newSaga(definition, this.inputText(definition, input), options);
+    const { outcome, sagaId } = await storage.create(created, options.manager);
+    if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
+    if (outcome === 'created') this.run(created);
+    return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
+  }
+
+  /**
+   * Waits for the end of a saga, in whichever process that comes.
+   * @throws SagaNotFoundError, SagaResultTimeoutError, ShutdownError when this process ends before the saga does
+   */
+  async result<R = Record<string, unknown>>(
+    sagaId: string,
+    { timeout }: ResultOptions = {},
+  ): Promise<SagaResult<R>> {
+    const { clock, executor } = this.settings;
+    const limitMs = timeout === undefined ? Infinity : waitLimit(timeout);
+    const until = clock.monotonic() + limitMs;
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
+      const over = executor.over(sagaId);
+      const result = over ? undefined : resultOf<R>(await this.row(sagaId));
+      if (result) return result;
+      const left = until - clock.monotonic();
+      if (left <= 0) throw new SagaResultTimeoutError(sagaId, limitMs);
+      if (this.closing.signal.aborted)
+        throw new ShutdownError(
+          `this process is shutting down; saga ${sagaId} goes on, ask for its result later`,
+        );
+      await this.pause(over ? left : Math.min(pause, left), over);
+    }
+  }
+
+  /** @throws SagaNotFoundError */
+  async get(sagaId: string): Promise<SagaSnapshot> {
+    return snapshotOf(await this.row(sagaId));
+  }
+
+  /** Ends every wait for a result. */
+  close(): void {
+    this.closing.abort();
+  }
+
+  private newSaga(definition: SagaDefinition, input: string, options: StartOptions<Tx>): NewSaga {
+    const { executor, identity } = this.settings;
+    const here = options.manager === undefined && executor.room > 0 && identity.isAlive();
+    const sagaId = uuidV7();
+    return {
+      sagaId,
+      name: definition.name,
+      version: definition.version,
+      input,
+      idempotencyKey: options.idempotencyKey,
+      inputHash: canonicalHash(input),
+      correlationId: options.correlationId ?? sagaId,
+      tags: options.tags ?? {},
+      owner: here ? identity.id : undefined,
+      launch: here ? readySteps(definition, initialState(definition, [])) : [],
+    };
+  }
+
+  private run(saga: NewSaga): void {
+    const { sagaId, name, version, input, correlationId, launch, owner } = saga;
+    if (owner === undefined) return this.settings.wake();
+    this.settings.executor.accept({
+      ...{ sagaId, name, version, input, correlationId, launch },
+      ...{ epoch: 1, status: 'running', journal: [], silentMs: undefined },
+    });
+  }
+
+  private inputText(definition: SagaDefinition, input: unknown): string {
+    const json = toJsonText(input, 'input');
+    if (!json.ok) throw new SagaInputError(`saga "${definition.name}": ${json.path}: ${json.reason}`);
+    const bytes = Buffer.byteLength(json.text);
+    if (bytes <= this.settings.maxInputBytes) return json.text;
+    const limit = this.settings.maxInputBytes;
+    throw new PayloadTooLargeError(
+      `input of saga "${definition.name}" has ${bytes} bytes; the limit payload.maxBytes is ${limit}`,
+    );
+  }
+
+  private async row(sagaId: string) {
+    const row = await this.settings.storage.find(sagaId);
+    if (!row) throw new SagaNotFoundError(`there is no saga ${sagaId}`);
+    return row;
+  }
+
+  private async pause(ms: number, over: Promise<void> | undefined): Promise<void> {
+    const awake = new AbortController();
+    const signal = AbortSignal.any([awake.signal, this.closing.signal]);
+    // A wait without limit on a local run needs no timer.
+    const timer = Number.isFinite(ms) ? this.settings.clock.delay(ms, signal) : untilAborted(signal);
+    await Promise.race([timer, ...(over ? [over] : [])]);
+    awake.abort();
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function waitLimit(timeout: Duration): number {
+  const ms = parseDuration(timeout);
+  if (ms === undefined)
+    throw new SagaInputError(
+      `timeout: expected a duration such as 250, '250ms', '5s', got ${String(timeout)}`,
+    );
+  return ms;
+}
+
+function conflict(name: string, sagaId: string, key: string | undefined): SagaConflictError {
+  return new SagaConflictError(
+    `idempotency key "${key}" of saga "${name}" was used with another input, by saga ${sagaId}`,
+  );
+}

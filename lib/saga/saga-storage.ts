@@ -1,0 +1,145 @@
+import type { OutboxRecord } from '../events/outbox-event.js';
+import type { JournalEntry } from './state/journal.js';
+import type { SagaStatus } from './state/saga-status.js';
+import type { SagaVersion } from './state/saga-version.js';
+
+/** A saga to be created. */
+export interface NewSaga {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly version: number;
+  /** JSON text. */
+  readonly input: string;
+  /** With the hash of its input: the same key and the same hash find the saga that is there. */
+  readonly idempotencyKey: string | undefined;
+  readonly inputHash: string;
+  readonly correlationId: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** The process that runs it from the first moment; undefined leaves it to be claimed. */
+  readonly owner: string | undefined;
+  /** Steps that the owner starts at once; empty without an owner. */
+  readonly launch: readonly string[];
+}
+
+export type CreatedSaga =
+  | { readonly outcome: 'created' | 'existing'; readonly sagaId: string }
+  | { readonly outcome: 'conflict'; readonly sagaId: string };
+
+/** What one process writes to one saga: all of it or nothing. */
+export interface SagaWrite {
+  readonly sagaId: string;
+  /** Fencing token of the claim under which this is written. */
+  readonly epoch: number;
+  /** In the order of their `seq`. */
+  readonly entries: readonly JournalEntry[];
+  /** Events that become visible together with the entries. */
+  readonly events: readonly OutboxRecord[];
+  /** The new status, when it changes. */
+  readonly status?: SagaStatus;
+  /** With an ended status: JSON texts of the results and of the error. */
+  readonly end?: { readonly results: string; readonly error: string | null };
+}
+
+/** A saga that this process owns now, with what it needs to go on. */
+export interface ClaimedSaga {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly version: number;
+  readonly epoch: number;
+  readonly status: SagaStatus;
+  readonly input: string;
+  readonly correlationId: string;
+  /** Steps launched by the saga's first row. */
+  readonly launch: readonly string[];
+  readonly journal: readonly JournalEntry[];
+  /** Milliseconds since the previous owner was last heard of; undefined when it had none or let go of it. */
+  readonly silentMs: number | undefined;
+}
+
+export interface ClaimRequest {
+  readonly workerId: string;
+  /** Milliseconds after which a worker that was not heard of is dead. */
+  readonly leaseMs: number;
+  readonly versions: readonly SagaVersion[];
+  /** Sagas of this worker that it has lost track of, after a fault of the storage. */
+  readonly lost: readonly string[];
+  readonly limit: number;
+}
+
+/** A process that runs sagas or relays events. */
+export interface WorkerBeat {
+  readonly id: string;
+  /** Whether it relays events, and so takes a share of the shards. */
+  readonly relays: boolean;
+}
+
+/** A saga as it can be looked at. */
+export interface SagaRow {
+  readonly sagaId: string;
+  readonly name: string;
+  readonly version: number;
+  readonly status: SagaStatus;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly correlationId: string;
+  readonly startedAt: Date;
+  readonly endedAt: Date | null;
+  /** JSON texts, once the saga has ended. */
+  readonly results: string | null;
+  readonly error: string | null;
+}
+
+/** A transaction in which a step works; journal entry and events join it at its end. */
+export interface SagaTransaction<Tx> {
+  readonly tx: Tx;
+  /** Runs the step, so that `outbox.publish` finds the transaction by itself. */
+  run<T>(work: () => Promise<T>): Promise<T>;
+  /** Writes events and entry, the fence last, and commits. @throws FencedError with nothing written */
+  commit(write: SagaWrite): Promise<void>;
+  /**
+   * Undoes everything and frees the connection. Does nothing after `commit` has succeeded.
+   * @param handlerSettled false when the step may still be using the transaction: then its connection is closed
+   */
+  rollback(handlerSettled: boolean): Promise<void>;
+}
+
+/**
+ * Where sagas live. Every write is fenced: it changes something only while `epoch` is that of the latest claim, else
+ * it throws FencedError and nothing was written. What is *not* here: deciding what happens next (the engine does),
+ * time-outs and retries (the runner does), knowing what a step is.
+ * Implementations pass the saga storage contract.
+ */
+export abstract class SagaStorage<Tx = unknown> {
+  /** Named in the start-up line. */
+  abstract readonly kind: string;
+
+  /** Creates a saga, in the caller's transaction when one is given. Decides races on the idempotency key. */
+  abstract create(saga: NewSaga, tx?: Tx): Promise<CreatedSaga>;
+
+  /** Stores a write. May be repeated: entries that are there already are left as they are. */
+  abstract append(write: SagaWrite): Promise<void>;
+
+  /** Opens a transaction for a step. */
+  abstract begin(): Promise<SagaTransaction<Tx>>;
+
+  /** True for faults after which the whole transaction may simply be tried again (serialisation failure, deadlock). */
+  abstract isTransient(error: unknown): boolean;
+
+  /** Says that a worker is alive; its row is made when it is not there. */
+  abstract heartbeat(worker: WorkerBeat): Promise<void>;
+
+  /** Says that a worker has ended: what it still owns is free at once. */
+  abstract retire(workerId: string): Promise<void>;
+
+  /**
+   * Takes sagas that nobody runs: without an owner, or of a worker that was not heard of for `leaseMs`; each with
+   * epoch + 1. The journal is read after the claim has committed, so the last entry of the old owner is in it.
+   */
+  abstract claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]>;
+
+  /** Lets go of a saga, so that any worker may claim it. Does nothing when it is not this epoch's any more. */
+  abstract release(sagaId: string, epoch: number): Promise<void>;
+
+  abstract find(sagaId: string): Promise<SagaRow | undefined>;
+
+  abstract journal(sagaId: string): Promise<readonly JournalEntry[]>;
+}

@@ -1,0 +1,168 @@
+import { SagazError, SagazHttpError } from './sagaz.error.js';
+
+/** No saga of this name or id. */
+export class SagaNotFoundError extends SagazHttpError {
+  readonly code = 'SAGAZ_NOT_FOUND';
+  readonly status = 404;
+}
+
+/** The input of a saga, or an event, holds something that cannot be stored; the message names the place. */
+export class SagaInputError extends SagazHttpError {
+  readonly code = 'SAGAZ_INVALID_INPUT';
+  readonly status = 400;
+}
+
+/** An input, result or payload is larger than the option `payload.maxBytes`. */
+export class PayloadTooLargeError extends SagazHttpError {
+  readonly code = 'SAGAZ_PAYLOAD_TOO_LARGE';
+  readonly status = 413;
+}
+
+/** The idempotency key was used before with another input. */
+export class SagaConflictError extends SagazHttpError {
+  readonly code = 'SAGAZ_CONFLICT';
+  readonly status = 409;
+}
+
+/** A change of state that the table of legal transitions does not hold. */
+export class IllegalTransitionError extends SagazHttpError {
+  readonly code = 'SAGAZ_ILLEGAL_TRANSITION';
+  readonly status = 409;
+}
+
+/** The wait for a result ran out; the saga goes on. */
+export class SagaResultTimeoutError extends SagazError {
+  readonly code = 'SAGAZ_RESULT_TIMEOUT';
+
+  constructor(
+    readonly sagaId: string,
+    timeoutMs: number,
+  ) {
+    super(`saga ${sagaId} has not ended within ${timeoutMs} ms; it goes on, ask for its result later`);
+  }
+}
+
+/** A saga definition is wrong; `faults` lists everything that was found. */
+export class SagaDefinitionError extends SagazError {
+  readonly code = 'SAGAZ_INVALID_DEFINITION';
+
+  constructor(readonly faults: readonly DefinitionFault[]) {
+    super(
+      `invalid saga definition:\n${faults.map((fault) => `  - ${fault.message} [${fault.kind}]`).join('\n')}`,
+    );
+  }
+}
+
+export interface DefinitionFault {
+  readonly kind: DefinitionFaultKind;
+  /** Names class and method. */
+  readonly message: string;
+}
+
+export type DefinitionFaultKind =
+  | 'BESIDE_PIVOT'
+  | 'COMPENSATION_ON_PIVOT'
+  | 'COMPENSATION_WITHOUT_STEP'
+  | 'CYCLE'
+  | 'DUPLICATE_COMPENSATION'
+  | 'DUPLICATE_SAGA'
+  | 'DUPLICATE_STEP'
+  | 'INVALID_OPTION'
+  | 'MISSING_COMPENSATION'
+  | 'MISSING_DEPENDS_ON'
+  | 'NOT_SINGLETON'
+  | 'NO_STEPS'
+  | 'SEVERAL_PIVOTS'
+  | 'UNKNOWN_DEPENDENCY'
+  | 'UNKNOWN_SAGA';
+
+/** Thrown by users: nothing happened, there is nothing to undo. */
+export class NoEffectError extends SagazError {
+  readonly code: string = 'SAGAZ_NO_EFFECT';
+}
+
+/** Thrown by users: do not repeat this step. It does not say that nothing happened. */
+export class NonRetryableError extends SagazError {
+  readonly code: string = 'SAGAZ_NON_RETRYABLE';
+}
+
+/** An attempt of a step or undo did not end within its time-out. */
+export class StepTimeoutError extends SagazError {
+  readonly code = 'SAGAZ_STEP_TIMEOUT';
+}
+
+/** Reason of `ctx.signal`: the saga turned to its compensation while this step was running. */
+export class SagaCancelledError extends SagazError {
+  readonly code = 'SAGAZ_CANCELLED';
+}
+
+/** Reason of `ctx.signal`, or of a wait: this process is shutting down; the saga goes on elsewhere. */
+export class ShutdownError extends SagazError {
+  readonly code = 'SAGAZ_SHUTDOWN';
+}
+
+/** Another process owns the saga now; nothing of this write was stored. */
+export class FencedError extends SagazError {
+  readonly code = 'SAGAZ_FENCED';
+}
+
+/** What a step returned cannot be stored as JSON; the message names the place. */
+export class ResultNotSerialisableError extends SagazError {
+  readonly code = 'SAGAZ_RESULT_NOT_SERIALISABLE';
+}
+
+/** At least one undo gave up; `standing` names the steps whose effect may still be there. */
+export class CompensationFailedError extends SagazError {
+  readonly code = 'SAGAZ_COMPENSATION_FAILED';
+
+  constructor(
+    message: string,
+    readonly standing: readonly string[],
+  ) {
+    super(message);
+  }
+}
+
+/** There is no open transaction to write to, or the storage is in memory and has none. */
+export class TransactionRequiredError extends SagazError {
+  readonly code = 'SAGAZ_TRANSACTION_REQUIRED';
+}
+
+/** An event names a destination that no broker is registered for. */
+export class UnknownDestinationError extends SagazError {
+  readonly code = 'SAGAZ_UNKNOWN_DESTINATION';
+}
+
+/** The tables of the database are not those of this version; the message says what mends it. */
+export class SchemaMismatchError extends SagazError {
+  readonly code = 'SAGAZ_SCHEMA_MISMATCH';
+}
+
+/** The database accepts no writes: it is a standby. */
+export class ReadOnlyDatabaseError extends SagazError {
+  readonly code = 'SAGAZ_READ_ONLY_DATABASE';
+}
+
+/** Wrong module options; the message lists every fault. */
+export class SagazOptionsError extends SagazError {
+  readonly code = 'SAGAZ_INVALID_OPTIONS';
+
+  constructor(readonly faults: readonly string[]) {
+    super(`invalid options of SagazModule:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  }
+}
+
+/** Memory storage with NODE_ENV=production, not allowed by name. */
+export class MemoryInProductionError extends SagazError {
+  readonly code = 'SAGAZ_MEMORY_IN_PRODUCTION';
+}
+
+/** Two copies of the package in one application, or a second SagazModule. */
+export class DuplicateCopyError extends SagazError {
+  readonly code = 'SAGAZ_DUPLICATE_COPY';
+}
+
+/** The reply to a COMMIT was lost: it may have happened. The saga is claimed anew and its journal tells. */
+export class CommitUnknownError extends SagazError {
+  readonly code = 'SAGAZ_COMMIT_UNKNOWN';
+}

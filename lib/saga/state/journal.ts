@@ -1,0 +1,40 @@
+import type { Outcome } from './step-status.js';
+
+/** What a journal entry tells. */
+export type JournalKind =
+  'resumed' | 'step_completed' | 'step_failed' | 'compensating' | 'undo_completed' | 'undo_failed';
+
+/** One durable fact of a saga. Append-only; (sagaId, seq) is its identity, so that a write may be repeated. */
+export interface JournalEntry {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly kind: JournalKind;
+  /** Null for facts of the saga as a whole. */
+  readonly step: string | null;
+  readonly attempt: number;
+  /** Steps that start because of this entry. A step starts only when its launch is durable. */
+  readonly launch: readonly string[];
+  /** JSON text: the result of a completed step, the {@link FailureRecord} of a failure. */
+  readonly data: string | null;
+}
+
+/** What is kept of an error. No stack and no cause: both may hold secrets. */
+export interface FailureRecord {
+  readonly code: string;
+  readonly message: string;
+  readonly step?: string;
+  /** Of a failed step: what is known of its effect. */
+  readonly outcome?: Outcome;
+}
+
+const MAX_MESSAGE = 2_000;
+
+/** Code and message of whatever was thrown. `code` is the error's own when it is a text, else `ERROR`. */
+export function failureOf(error: unknown, step?: string): FailureRecord {
+  const message = (error instanceof Error ? error.message : String(error)).slice(0, MAX_MESSAGE);
+  const own = error instanceof Error ? (error as { code?: unknown }).code : undefined;
+  const code = typeof own === 'string' ? own : 'ERROR';
+  // What PostgreSQL cannot store in a text is not worth losing the record for.
+  const clean = message.replaceAll('\u0000', '').toWellFormed();
+  return { code, message: clean, ...(step !== undefined && { step }) };
+}

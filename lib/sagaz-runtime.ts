@@ -1,0 +1,146 @@
+import type { MessageBroker } from './brokers/message-broker.js';
+import type { ResolvedOptions } from './options/resolve-options.js';
+import { OutboxWorker } from './outbox/outbox-worker.js';
+import { Publisher } from './outbox/publisher.js';
+import type { Persistence } from './persistence/persistence.js';
+import type { Clock } from './runtime/clock.js';
+import { errorText } from './runtime/error-text.js';
+import type { Log } from './runtime/log.js';
+import { SagaRegistry } from './saga/definition/saga-registry.js';
+import { SagaExecutor } from './saga/execution/saga-executor.js';
+import { SagaWorker } from './saga/recovery/saga-worker.js';
+import { WorkerLease } from './saga/recovery/worker-lease.js';
+import { Outbox, SagaOrchestrator, type EntityManager } from './typeorm-alias.js';
+
+export interface RuntimeSettings {
+  readonly options: ResolvedOptions;
+  readonly persistence: Persistence<EntityManager>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The parts of the library in one application, put together, and the order in which they start and stop. */
+export class SagazRuntime {
+  readonly registry = new SagaRegistry();
+  readonly orchestrator: SagaOrchestrator;
+  readonly outbox: Outbox;
+  readonly relay: OutboxWorker;
+  private readonly lease: WorkerLease;
+  private readonly executor: SagaExecutor;
+  private readonly sagaWorker: SagaWorker;
+  private stillRunning = 0;
+
+  constructor(private readonly settings: RuntimeSettings) {
+    const { options, persistence, clock, log } = settings;
+    const { worker, events, outbox, payload } = options;
+    const common = { clock, log, registry: this.registry, leaseMs: worker.lease };
+    const storage = persistence.sagas;
+    this.lease = new WorkerLease({ ...common, id: worker.id, relays: worker.outbox, storage });
+    const identity = this.lease;
+    this.relay = new OutboxWorker({
+      ...common,
+      identity,
+      storage: persistence.outbox,
+      publisher: new Publisher(options.destinations, outbox.publishTimeout, clock),
+      batchSize: outbox.batchSize,
+      pollIntervalMs: outbox.pollInterval,
+      maxPollIntervalMs: outbox.maxPollInterval,
+    });
+    const wakeRelay = () => this.relay.wake();
+    const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
+    this.executor = new SagaExecutor({ ...common, ...limits, storage, events, wakeRelay });
+    this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
+    const wake = () => this.sagaWorker.wake();
+    const { executor } = this;
+    this.orchestrator = new SagaOrchestrator({
+      ...common,
+      identity,
+      storage,
+      executor,
+      maxInputBytes: payload.maxBytes,
+      wake,
+    });
+    this.outbox = new Outbox({
+      storage: persistence.outbox,
+      rules: events,
+      resolveManager: options.resolveManager,
+    });
+  }
+
+  get persistence(): Persistence<EntityManager> {
+    return this.settings.persistence;
+  }
+
+  /** The one events go to that name no destination. */
+  get defaultBroker(): MessageBroker | undefined {
+    return this.settings.options.destinations.get('default');
+  }
+
+  /** Connects and makes this process known. From then on sagas that are started here also run here. */
+  async open(): Promise<void> {
+    const { options, persistence } = this.settings;
+    await persistence.open();
+    if (!this.works) return;
+    await this.lease.start();
+    if (options.worker.sagas) this.executor.start();
+  }
+
+  /** Takes up what others left, and relays. */
+  async begin(): Promise<void> {
+    const { worker, destinations } = this.settings.options;
+    if (worker.outbox) {
+      await Promise.all([...destinations.values()].map((broker) => broker.connect()));
+      this.relay.start();
+    }
+    if (worker.sagas) this.sagaWorker.start();
+  }
+
+  /** Stops claiming and lets what runs end, within `shutdownTimeout`. Waits for results end too. */
+  async drain(): Promise<void> {
+    this.stillRunning = await this.sagaWorker.stop(this.settings.options.shutdownTimeout);
+    this.orchestrator.close();
+    await this.relay
+      .stop()
+      .catch((error: unknown) => this.settings.log.warn(`giving back shards: ${errorText(error)}`));
+    if (this.stillRunning > 0) {
+      this.settings.log.warn(
+        `${this.stillRunning} sagas did not let go in time; others take them over when the lease has run out`,
+      );
+    }
+  }
+
+  /** Closes our own connections. */
+  async close(): Promise<void> {
+    const { persistence, options, log } = this.settings;
+    const steps = [
+      () => (this.works ? this.lease.stop(this.stillRunning === 0) : Promise.resolve()),
+      ...(options.worker.outbox
+        ? [...options.destinations.values()].map((broker) => () => broker.close())
+        : []),
+      () => persistence.close(),
+    ];
+    for (const step of steps)
+      await step().catch((error: unknown) => log.warn(`while closing: ${errorText(error)}`));
+  }
+
+  /** What is in use, for the start-up line. */
+  describe(): string {
+    const { options, persistence } = this.settings;
+    const { worker } = options;
+    const brokers = [...options.destinations].map(([name, { kind }]) => `${name}=${kind}`).join(' ');
+    const work = [...(worker.sagas ? ['sagas'] : []), ...(worker.outbox ? ['events'] : [])].join(' and ');
+    const sagas = this.registry.versions().map(({ name, version }) => `${name} v${version}`);
+    return [
+      `storage ${persistence.description}`,
+      `brokers ${brokers}`,
+      `relay ${worker.outbox ? 'poll' : 'off'}`,
+      work === '' ? 'no worker' : `worker ${worker.id} (${work})`,
+      `sagas ${sagas.join(', ') || 'none'}`,
+    ].join(' | ');
+  }
+
+  private get works(): boolean {
+    const { sagas, outbox } = this.settings.options.worker;
+    return sagas || outbox;
+  }
+}

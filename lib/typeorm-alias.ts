@@ -1,0 +1,35 @@
+import type { EntityManager as TypeOrmEntityManager } from 'typeorm';
+import { Outbox as OutboxCore } from './outbox/outbox.js';
+import type { ActionContext, UndoContext } from './saga/execution/context.js';
+import {
+  SagaOrchestrator as OrchestratorCore,
+  type StartOptions as CoreStartOptions,
+} from './saga/saga-orchestrator.js';
+
+/*
+ * The engine does not know TypeORM: its transaction handle is a type parameter. Here it is given the type that users
+ * of this library work with.
+ */
+
+export type EntityManager = TypeOrmEntityManager;
+
+/** What a `@SagaStep` method is given: `I` is the input, `R` the results of earlier steps by name. */
+export type SagaContext<I = unknown, R = Record<string, unknown>> = ActionContext<I, R, EntityManager>;
+
+/** What a `@Compensate` method is given: `T` is what the action returned. */
+export type CompensationContext<I = unknown, T = unknown, R = Record<string, unknown>> = UndoContext<
+  I,
+  T,
+  R,
+  EntityManager
+>;
+
+export type StartOptions = CoreStartOptions<EntityManager>;
+
+/** Injectable: starts sagas and waits for their results. */
+export type SagaOrchestrator = OrchestratorCore<EntityManager>;
+export const SagaOrchestrator: typeof OrchestratorCore<EntityManager> = OrchestratorCore;
+
+/** Injectable: writes events in the transaction of the business data. */
+export type Outbox = OutboxCore<EntityManager>;
+export const Outbox: typeof OutboxCore<EntityManager> = OutboxCore;

@@ -1,0 +1,12 @@
+import { findPostgres } from './services/find-postgres.mjs';
+
+/** Workers inherit DATABASE_URL; without it, `describeWith('postgres', ...)` skips or fails by SAGAZ_REQUIRE. */
+export default async function setup() {
+  try {
+    const server = await findPostgres();
+    process.env.DATABASE_URL = server.url;
+    globalThis.stopPostgres = () => server.stop();
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+  }
+}

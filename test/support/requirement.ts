@@ -1,0 +1,36 @@
+const SERVICES = {
+  postgres: {
+    variable: 'DATABASE_URL',
+    reason: 'DATABASE_URL is not set and no server was found or started',
+  },
+  rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set' },
+  redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set' },
+  kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set' },
+} as const;
+
+export type Service = keyof typeof SERVICES;
+
+/**
+ * A suite that needs a service. Where it is absent, the suite is skipped and its title says why (the closing
+ * table prints it); where SAGAZ_REQUIRE (comma separated) lists the service, it fails instead.
+ */
+export function describeWith(service: Service, title: string, suite: () => void): void {
+  const { variable, reason } = SERVICES[service];
+  const needs = `needs ${service}: ${reason}`;
+  if (process.env[variable]) {
+    describe(title, suite);
+  } else if (isRequired(service)) {
+    describe(title, () => {
+      it(`has ${service}`, () => {
+        throw new Error(`${needs}, and SAGAZ_REQUIRE lists it`);
+      });
+    });
+  } else {
+    describe.skip(`${title} (${needs})`, suite);
+  }
+}
+
+function isRequired(service: Service): boolean {
+  const required = process.env['SAGAZ_REQUIRE'] ?? '';
+  return required.split(',').some((name) => name.trim() === service);
+}
