@@ -68,7 +68,7 @@ function targetsOf(
   sagas: readonly Gathered[],
 ): readonly Gathered[] {
   if (ref === undefined) return sagas.filter((saga) => saga.host.type === host.type).slice(0, 1);
-  return sagas.filter((saga) => saga.host.type === ref || saga.host.saga?.name === ref);
+  return sagas.filter((saga) => (saga.host.type as unknown) === ref || saga.host.saga?.name === ref);
 }
 
 function stepDraft(host: SagaHost, { method, options }: FoundStep, foreign: boolean): StepDraft {

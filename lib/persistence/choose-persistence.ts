@@ -1,6 +1,7 @@
 import type { Clock } from '../runtime/clock.js';
 import { MemoryInProductionError, SagazOptionsError } from '../saga/state/errors.js';
 import { memoryPersistence } from './memory/memory-persistence.js';
+import type { EntityManager } from '../typeorm-alias.js';
 import type { Persistence } from './persistence.js';
 import { typeOrmPersistence, type TypeOrmPersistenceOptions } from './typeorm/typeorm-persistence.js';
 
@@ -17,7 +18,7 @@ export interface PersistenceChoice extends TypeOrmPersistenceOptions {
  * The DataSource when the application has it, else memory.
  * @throws SagazOptionsError, MemoryInProductionError: both say which option to set
  */
-export function choosePersistence(choice: PersistenceChoice, clock: Clock): Persistence<never> {
+export function choosePersistence(choice: PersistenceChoice, clock: Clock): Persistence<EntityManager> {
   const { storage, dataSource, dataSourceName } = choice;
   const named =
     dataSourceName === undefined ? 'the unnamed DataSource' : `the DataSource "${dataSourceName}"`;
@@ -37,8 +38,14 @@ export function choosePersistence(choice: PersistenceChoice, clock: Clock): Pers
   return typeOrmPersistence(dataSource, choice);
 }
 
-function inMemory({ production, allowMemoryInProduction }: PersistenceChoice, clock: Clock): Persistence {
-  if (!production || allowMemoryInProduction) return memoryPersistence(clock);
+function inMemory(
+  { production, allowMemoryInProduction }: PersistenceChoice,
+  clock: Clock,
+): Persistence<EntityManager> {
+  if (!production || allowMemoryInProduction) {
+    // Memory has no transactions, so nobody is ever handed one.
+    return memoryPersistence(clock) as unknown as Persistence<EntityManager>;
+  }
   throw new MemoryInProductionError(
     'memory storage with NODE_ENV=production would lose every saga and event at the next restart; ' +
       'give the application a PostgreSQL DataSource, or set allowMemoryInProduction: true',

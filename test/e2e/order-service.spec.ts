@@ -48,7 +48,11 @@ describeWith('postgres', 'sample 01-order-service', () => {
     return rest;
   };
 
-  const expectSuccess = ({ code, stderr }: Ended) => expect({ code, stderr }).toMatchObject({ code: 0 });
+  const expectSuccess = ({ code, stdout, stderr }: Ended) => {
+    if (code !== 0) throw new Error(`exit code ${code}
+${stdout}
+${stderr}`);
+  };
 
   describe('npm start', () => {
     let sample: SampleProcess;

@@ -1,0 +1,14 @@
+import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
+import { systemClock } from '../../lib/runtime/clock.js';
+import { outboxStorageContract } from './outbox-storage.contract.js';
+import { sagaStorageContract } from './saga-storage.contract.js';
+
+const storage = memoryPersistence(systemClock);
+
+describe('memory saga storage', () => {
+  it.each(sagaStorageContract)('$name', ({ run }) => run(storage));
+});
+
+describe('memory outbox storage', () => {
+  it.each(outboxStorageContract)('$name', ({ run }) => run(storage));
+});

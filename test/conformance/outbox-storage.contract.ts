@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { SHARD_COUNT } from '../../lib/events/shard.js';
+import { uuidV7 } from '../../lib/events/uuid-v7.js';
+import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
+import { eventOf, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
+
+const LEASE_MS = 10_000;
+
+async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): Promise<string> {
+  const type = uuidV7();
+  const sagaId = uuidV7();
+  await sagas.create({
+    ...{
+      sagaId,
+      name: type,
+      version: 1,
+      input: 'null',
+      idempotencyKey: undefined,
+      inputHash: '',
+      correlationId: '',
+      tags: {},
+    },
+    ...{ owner: 'nobody', launch: ['a'] },
+  });
+  const entry = {
+    seq: 1,
+    epoch: 1,
+    kind: 'step_completed',
+    step: 'a',
+    attempt: 1,
+    launch: [],
+    data: null,
+  } as const;
+  await sagas.append({ sagaId, epoch: 1, entries: [entry], events: keys.map((key) => eventOf(key, type)) });
+  return type;
+}
+
+async function read(
+  { outbox }: StorageUnderTest,
+  shards: readonly number[],
+  limit = 1_000,
+): Promise<readonly PendingEvent[]> {
+  const reader = await outbox.openReader();
+  try {
+    const positions = new Map(shards.map((shard) => [shard, 0n]));
+    return (await reader.read({ positions, previous: undefined, limit })).events;
+  } finally {
+    await reader.close();
+  }
+}
+
+const ALL = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
+
+/** What every outbox storage must do. Cases share one storage; each ends with no worker alive. */
+export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = [
+  {
+    name: 'reads the events of a key in the order in which they were written, until they are removed',
+    async run(storage) {
+      const type = await addEvents(storage, ['k', 'k', 'k']);
+      const mine = (await read(storage, ALL)).filter((event) => event.type === type);
+      assert.equal(mine.length, 3);
+      assert.deepEqual(
+        mine.map(({ id }) => id),
+        mine.map(({ id }) => id).sort((a, b) => (a < b ? -1 : 1)),
+      );
+      assert.equal(mine[0]?.payload, '{"n":1}');
+      assert.ok(mine[0]?.createdAt instanceof Date);
+      await storage.outbox.remove(mine.slice(0, 2));
+      await storage.outbox.remove(mine.slice(0, 2));
+      const left = (await read(storage, ALL)).filter((event) => event.type === type);
+      assert.deepEqual(
+        left.map(({ eventId }) => eventId),
+        [mine[2]?.eventId],
+      );
+    },
+  },
+  {
+    name: 'reads only the shards that are asked for, each up to the limit, above its position',
+    async run(storage) {
+      const type = await addEvents(
+        storage,
+        Array.from({ length: 40 }, (_, index) => `key-${index}`),
+      );
+      const everything = (await read(storage, ALL)).filter((event) => event.type === type);
+      const shard = everything[0]?.shard ?? 0;
+      const ofShard = await read(storage, [shard]);
+      assert.ok(ofShard.every((event) => event.shard === shard));
+      assert.equal((await read(storage, [shard], 1)).length, 1);
+      const reader = await storage.outbox.openReader();
+      const first = ofShard[0]?.id ?? 0n;
+      const above = await reader.read({
+        positions: new Map([[shard, first]]),
+        previous: undefined,
+        limit: 1_000,
+      });
+      await reader.close();
+      assert.deepEqual(
+        above.events.map(({ id }) => id),
+        ofShard.slice(1).map(({ id }) => id),
+      );
+    },
+  },
+  {
+    name: 'leases every shard to the only worker and shares them fairly with a second one',
+    async run({ sagas, outbox }) {
+      const [a, b] = [uuidV7(), uuidV7()];
+      await sagas.heartbeat({ id: a, relays: true });
+      assert.deepEqual(await outbox.leaseShards(a, LEASE_MS), ALL);
+      await sagas.heartbeat({ id: b, relays: true });
+      assert.deepEqual(await outbox.leaseShards(b, LEASE_MS), []);
+      const ofA = await outbox.leaseShards(a, LEASE_MS);
+      const ofB = await outbox.leaseShards(b, LEASE_MS);
+      assert.equal(ofA.length, SHARD_COUNT / 2);
+      assert.deepEqual(
+        [...ofA, ...ofB].sort((x, y) => x - y),
+        ALL,
+      );
+      await outbox.releaseShards(a);
+      await sagas.retire(a);
+      assert.deepEqual(await outbox.leaseShards(b, LEASE_MS), ALL);
+      await outbox.releaseShards(b);
+      await sagas.retire(b);
+    },
+  },
+  {
+    name: 'never leases one shard to two workers that ask at once',
+    async run({ sagas, outbox }) {
+      const workers = Array.from({ length: 5 }, () => uuidV7());
+      for (const id of workers) await sagas.heartbeat({ id, relays: true });
+      for (let round = 0; round < 4; round++) {
+        const leases = await Promise.all(workers.map((id) => outbox.leaseShards(id, LEASE_MS)));
+        assert.equal(new Set(leases.flat()).size, leases.flat().length);
+      }
+      const owned = await Promise.all(workers.map((id) => outbox.leaseShards(id, LEASE_MS)));
+      assert.equal(owned.flat().length, SHARD_COUNT);
+      for (const id of workers) {
+        await outbox.releaseShards(id);
+        await sagas.retire(id);
+      }
+    },
+  },
+  {
+    name: 'leaves no shard to a worker that is silent, and none to one that does not relay',
+    async run({ sagas, outbox }) {
+      const [silent, saga, live] = [uuidV7(), uuidV7(), uuidV7()];
+      await sagas.heartbeat({ id: silent, relays: true });
+      await outbox.leaseShards(silent, LEASE_MS);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sagas.heartbeat({ id: saga, relays: false });
+      await sagas.heartbeat({ id: live, relays: true });
+      assert.deepEqual(await outbox.leaseShards(live, 15), ALL);
+      await outbox.releaseShards(live);
+      for (const id of [silent, saga, live]) await sagas.retire(id);
+    },
+  },
+];

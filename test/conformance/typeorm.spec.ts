@@ -1,0 +1,32 @@
+import type { EntityManager } from 'typeorm';
+import type { Persistence } from '../../lib/persistence/persistence.js';
+import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
+import { describeWith } from '../support/requirement.js';
+import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
+import { outboxStorageContract } from './outbox-storage.contract.js';
+import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
+
+describeWith('postgres', 'TypeORM storage', () => {
+  let database: ApplicationDatabase;
+  let persistence: Persistence<EntityManager>;
+  const storage = () => persistence as unknown as StorageUnderTest;
+
+  beforeAll(async () => {
+    database = await applicationDatabase();
+    persistence = typeOrmPersistence(database.dataSource, { schema: 'sagas', migrations: 'run' });
+    await persistence.open();
+  });
+
+  afterAll(async () => {
+    await persistence.close();
+    await database.close();
+  });
+
+  describe('of sagas', () => {
+    it.each(sagaStorageContract)('$name', ({ run }) => run(storage()));
+  });
+
+  describe('of the outbox', () => {
+    it.each(outboxStorageContract)('$name', ({ run }) => run(storage()));
+  });
+});

@@ -1,0 +1,34 @@
+import { Module, type DynamicModule, type INestApplication, type Provider, type Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { MessageBroker, SagazModule, type InMemoryBroker, type SagazModuleOptions } from '../../lib/index.js';
+import { InMemoryTransport } from '../../lib/microservices.js';
+
+export interface TestApplicationOptions {
+  /** PostgreSQL; without it the application runs in memory. */
+  readonly url?: string;
+  readonly sagaz?: SagazModuleOptions;
+  readonly providers?: readonly Provider[];
+  readonly controllers?: readonly Type[];
+  readonly imports?: readonly (Type | DynamicModule)[];
+}
+
+/** A started Nest application with the module under test, short leases and no log. */
+export async function startApplication(options: TestApplicationOptions): Promise<INestApplication> {
+  const { url, sagaz = {}, providers = [], controllers = [], imports = [] } = options;
+  const database = url === undefined ? [] : [TypeOrmModule.forRoot({ type: 'postgres', url })];
+
+  @Module({
+    imports: [...database, ...imports, SagazModule.forRoot({ worker: { lease: '1s' }, ...sagaz })],
+    providers: [...providers],
+    controllers: [...controllers],
+  })
+  class TestRootModule {}
+
+  const testing = await Test.createTestingModule({ imports: [TestRootModule] }).compile();
+  const app = testing.createNestApplication({ logger: false });
+  const broker = app.get<InMemoryBroker>(MessageBroker);
+  if (broker.kind === 'memory') app.connectMicroservice({ strategy: new InMemoryTransport(broker) });
+  await app.startAllMicroservices();
+  return app.init();
+}
