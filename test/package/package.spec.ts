@@ -1,0 +1,63 @@
+import { execFile, spawn } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { installNest11, packPackage, type PackedPackage } from '../support/packed-package.js';
+import { describeWith } from '../support/requirement.js';
+
+const run = promisify(execFile);
+const node = process.execPath;
+
+let packed: PackedPackage;
+beforeAll(async () => {
+  packed = await packPackage();
+}, 60_000);
+afterAll(() => packed.remove());
+
+const dependencies = {
+  'Nest 12': () => Promise.resolve(path.resolve('node_modules')),
+  'Nest 11': installNest11,
+};
+
+describe.each(Object.entries(dependencies))('the packed package on %s', (_name, install) => {
+  let project: string;
+  beforeAll(async () => {
+    project = await packed.install(await install());
+  }, 120_000);
+
+  it('exports the same names to import and to require', async () => {
+    const imported = await run(node, ['import-all.mjs'], { cwd: project });
+    const required = await run(node, ['require-all.cjs'], { cwd: project });
+    const names = JSON.parse(imported.stdout) as Record<string, string[]>;
+    expect(JSON.parse(required.stdout)).toEqual(names);
+    expect(names['nestjs-sagaz']).toEqual(expect.arrayContaining(['Compensate', 'Outbox', 'Saga', 'SagaOrchestrator', 'SagaStep', 'SagazModule']));
+    expect(names['nestjs-sagaz/microservices']).toEqual(['InMemoryContext', 'InMemoryTransport']);
+    expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
+  });
+
+  describeWith('postgres', 'with a database', () => {
+    let database: TestDatabase;
+    beforeAll(async () => {
+      database = await createDatabase();
+    });
+    afterAll(() => database.drop());
+
+    it('undoes nothing because of a SIGTERM that closes a client under a running step; the next process completes', async () => {
+      const environment = { ...process.env, DATABASE_URL: database.url };
+      const first = spawn(node, ['sigterm-app.mjs'], { cwd: project, env: environment });
+      const lines: string[] = [];
+      for await (const line of createInterface({ input: first.stdout })) {
+        lines.push(line);
+        if (line === 'CALLED') first.kill('SIGTERM');
+      }
+      expect(lines).toContain('CALLED');
+      expect(lines).toContain('CLIENT CLOSED');
+      expect(lines).not.toContain('UNDONE');
+
+      const second = await run(node, ['sigterm-app.mjs', 'answering'], { cwd: project, env: environment });
+      expect(second.stdout).not.toContain('UNDONE');
+      expect(second.stdout).toContain('ENDED completed');
+    }, 60_000);
+  });
+});

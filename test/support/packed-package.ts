@@ -1,0 +1,51 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = process.cwd();
+
+export interface PackedPackage {
+  /** A folder with the package installed in its node_modules, beside the given dependencies. */
+  install(dependencies: string): Promise<string>;
+  remove(): Promise<void>;
+}
+
+/** The package as npm would publish it, to be used as a stranger does. */
+export async function packPackage(): Promise<PackedPackage> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'nestjs-sagaz-packed-'));
+  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root });
+  await run('tar', ['-xzf', path.join(folder, stdout.trim()), '-C', folder]);
+  let count = 0;
+  return {
+    async install(dependencies) {
+      const project = path.join(folder, `project-${count++}`);
+      await linkAll(dependencies, path.join(project, 'node_modules'));
+      await cp(path.join(folder, 'package'), path.join(project, 'node_modules/nestjs-sagaz'), { recursive: true });
+      await cp(path.join(root, 'test/package/fixtures'), project, { recursive: true });
+      return project;
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Installs what an application on Nest 11 has, once; later runs find it. */
+export async function installNest11(): Promise<string> {
+  const cache = path.join(root, 'node_modules/.cache/nestjs-sagaz-nest-11');
+  await mkdir(cache, { recursive: true });
+  for (const file of ['package.json', 'package-lock.json']) {
+    await cp(path.join(root, 'test/package/nest-11', file), path.join(cache, file));
+  }
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: cache });
+  return path.join(cache, 'node_modules');
+}
+
+async function linkAll(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const name of await readdir(from)) {
+    if (name.startsWith('.') || name === 'nestjs-sagaz') continue;
+    await symlink(path.join(from, name), path.join(to, name));
+  }
+}

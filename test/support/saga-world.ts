@@ -1,0 +1,193 @@
+import { SHARD_COUNT } from '../../lib/events/shard.js';
+import type { EventRules } from '../../lib/events/event-factory.js';
+import type { OutboxRecord } from '../../lib/events/outbox-event.js';
+import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
+import { MemorySagaStorage } from '../../lib/persistence/memory/memory-saga-storage.js';
+import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
+import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
+import type { SagaDraft } from '../../lib/saga/definition/saga-draft.js';
+import {
+  SAGA_DEFAULTS,
+  type CompensationOptions,
+  type SagaDefaults,
+  type StepOptions,
+} from '../../lib/saga/definition/saga-options.js';
+import type { ActionContext, UndoContext } from '../../lib/saga/execution/context.js';
+import { readySteps } from '../../lib/saga/execution/decisions.js';
+import { resultOf, type SagaResult } from '../../lib/saga/execution/saga-result.js';
+import { SagaRunner, type RunEnd } from '../../lib/saga/execution/saga-runner.js';
+import { initialState } from '../../lib/saga/execution/saga-state.js';
+import type { ClaimedSaga, SagaWrite } from '../../lib/saga/saga-storage.js';
+import { SagaDefinitionError } from '../../lib/saga/state/errors.js';
+import { FakeClock } from './fake-clock.js';
+
+type Values = Record<string, unknown>;
+export type Action = ActionContext<Values, Values, unknown>;
+export type Undo = UndoContext<Values, unknown, Values, unknown>;
+
+/** A step as a test writes it. */
+export interface TestStep extends StepOptions {
+  /** Default: does nothing. */
+  readonly run?: (ctx: Action) => unknown;
+  /** Default: none. */
+  readonly undo?: (ctx: Undo) => unknown;
+  readonly undoOptions?: CompensationOptions;
+}
+
+export type TestSteps = Readonly<Record<string, TestStep>>;
+
+/** Retries without chance and without long pauses, so that a test knows when the next attempt comes. */
+export const QUICK = { initialInterval: 10, maxInterval: 40, jitter: 'none' } as const;
+
+export function draftOf(steps: TestSteps, options: SagaDefaults = {}): SagaDraft {
+  const entries = Object.entries(steps);
+  return {
+    name: 'trip',
+    version: 1,
+    place: 'Trip',
+    options,
+    steps: entries.map(([name, { run, undo: _, undoOptions: __, dependsOn, ...rest }]) => ({
+      name,
+      dependsOn,
+      options: rest,
+      handler: (ctx) => run?.(ctx as Action),
+      place: `Trip.${name}`,
+      foreign: false,
+    })),
+    compensations: entries.flatMap(([step, { undo, undoOptions }]) =>
+      undo
+        ? [
+            {
+              step,
+              options: undoOptions,
+              handler: (ctx: unknown) => undo(ctx as Undo),
+              place: `Trip.undo ${step}`,
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+/** A saga named `trip`; without any `dependsOn` its steps run in the order they are written. */
+export function saga(steps: TestSteps, options: SagaDefaults = {}): SagaDefinition {
+  const quick = { retry: QUICK, compensationRetry: QUICK, ...options };
+  const { definition, faults } = buildDefinition(draftOf(steps, quick), SAGA_DEFAULTS);
+  if (!definition) throw new SagaDefinitionError(faults);
+  return definition;
+}
+
+export interface TestRun {
+  readonly sagaId: string;
+  readonly epoch: number;
+  readonly runner: SagaRunner;
+  readonly done: Promise<RunEnd>;
+}
+
+/** Memory storage that can be made to fail, and that knows what a deadlock is. */
+class TestStorage extends MemorySagaStorage {
+  /** Called before each write; may throw. */
+  beforeWrite: (write: SagaWrite) => void | Promise<void> = () => undefined;
+
+  override async append(write: SagaWrite): Promise<void> {
+    await this.beforeWrite(write);
+    return super.append(write);
+  }
+
+  override isTransient(error?: unknown): boolean {
+    return (error as { code?: unknown } | undefined)?.code === '40P01';
+  }
+}
+
+/** One database and its sagas, with time that a test lets pass. */
+export class SagaWorld {
+  readonly clock = new FakeClock();
+  readonly database = new MemoryDatabase();
+  readonly storage = new TestStorage(this.database, this.clock);
+  readonly rules: EventRules = {
+    route: () => ['default'],
+    destinations: new Set(['default']),
+    maxBytes: 10_000,
+  };
+  maxResultBytes = 10_000;
+  relayWoken = 0;
+  private count = 0;
+
+  /** Starts a saga, as the orchestrator does in the process that runs it. */
+  async start(definition: SagaDefinition, input: Values = {}, owner = 'one'): Promise<TestRun> {
+    const sagaId = `saga-${++this.count}`;
+    const launch = readySteps(definition, initialState(definition, []));
+    const { name, version } = definition;
+    const created = {
+      sagaId,
+      name,
+      version,
+      input: JSON.stringify(input),
+      correlationId: `of ${sagaId}`,
+      launch,
+    };
+    await this.storage.create({
+      ...created,
+      ...{ idempotencyKey: undefined, inputHash: '', tags: {}, owner },
+    });
+    return this.go({ ...created, epoch: 1, status: 'running', journal: [], silentMs: undefined }, definition);
+  }
+
+  /** Another process takes over the saga of a worker that was not heard of for the lease of 10 s. */
+  async takeOver(sagaId: string, definition: SagaDefinition, owner = 'two'): Promise<TestRun> {
+    const claimed = await this.storage.claim({
+      ...{ workerId: owner, leaseMs: 10_000, versions: [definition], lost: [], limit: 100 },
+    });
+    const found = claimed.find((it) => it.sagaId === sagaId);
+    if (!found) throw new Error(`${sagaId} cannot be claimed`);
+    return this.go(found, definition);
+  }
+
+  /** Starts a saga and lets time pass until it has ended. */
+  async execute(definition: SagaDefinition, input: Values = {}): Promise<SagaResult> {
+    const { sagaId, done } = await this.start(definition, input);
+    await this.clock.until(done);
+    return this.result(sagaId);
+  }
+
+  async result(sagaId: string): Promise<SagaResult> {
+    const row = await this.storage.find(sagaId);
+    const result = row && resultOf(row);
+    if (!result) throw new Error(`${sagaId} has not ended: ${row?.status}`);
+    return result;
+  }
+
+  async status(sagaId: string): Promise<string | undefined> {
+    return (await this.storage.find(sagaId))?.status;
+  }
+
+  /** The journal in short: kind, step and what it launched. */
+  async journal(sagaId: string): Promise<string[]> {
+    const entries = await this.storage.journal(sagaId);
+    return entries.map(({ kind, step, launch }) =>
+      [kind, ...(step === null ? [] : [step]), ...(launch.length > 0 ? [`-> ${launch.join(' ')}`] : [])].join(
+        ' ',
+      ),
+    );
+  }
+
+  /** Types of the events that are waiting to be relayed. */
+  get events(): readonly string[] {
+    return [...this.database.events.values()].map(({ type }: OutboxRecord) => type);
+  }
+
+  private go(claimed: ClaimedSaga, definition: SagaDefinition): TestRun {
+    const { storage, clock, rules: events, maxResultBytes } = this;
+    const wakeRelay = () => {
+      this.relayWoken++;
+    };
+    const settings = { storage, clock, events, maxResultBytes, wakeRelay };
+    const runner = new SagaRunner(claimed, definition, settings);
+    const done = runner.run();
+    done.catch(() => undefined);
+    return { sagaId: claimed.sagaId, epoch: claimed.epoch, runner, done };
+  }
+}
+
+/** Every shard, for tests that own them all. */
+export const ALL_SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
