@@ -9,7 +9,7 @@ import {
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { exploreSagas } from './discovery/saga-explorer.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
-import { isDataSource } from './persistence/typeorm/is-data-source.js';
+import { isDataSource } from './persistence/typeorm/application-data-source.js';
 import { DuplicateCopyError, SagazOptionsError } from './saga/state/errors.js';
 import type { SagazRuntime } from './sagaz-runtime.js';
 import { LIFECYCLE, RESOLVED_OPTIONS, SAGAZ_RUNTIME } from './sagaz.tokens.js';

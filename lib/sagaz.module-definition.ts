@@ -1,6 +1,6 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import { getDataSourceToken } from '@nestjs/typeorm';
 import type { SagazModuleOptions } from './options/sagaz-module-options.js';
+import { dataSourceToken } from './persistence/typeorm/application-data-source.js';
 import { APPLICATION_DATA_SOURCE, DATA_SOURCE_NAME } from './sagaz.tokens.js';
 
 /** What stands beside the options, because the module is made before they are known. */
@@ -30,7 +30,7 @@ export const {
         {
           provide: APPLICATION_DATA_SOURCE,
           useFactory: (found?: unknown) => found,
-          inject: [{ token: getDataSourceToken(dataSource), optional: true }],
+          inject: [{ token: dataSourceToken(dataSource), optional: true }],
         },
       ],
     }),

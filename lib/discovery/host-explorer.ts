@@ -39,11 +39,9 @@ export function findHosts(discovery: DiscoveryService, scanner: MetadataScanner)
 }
 
 function asHost(wrapper: Wrapper, scanner: MetadataScanner): SagaHost | undefined {
-  const instance: unknown = wrapper.instance;
-  if (typeof instance !== 'object' || instance === null) return undefined;
-  const prototype = Object.getPrototypeOf(instance) as Record<string, unknown> | null;
-  const type = prototype?.constructor as SagaHost['type'] | undefined;
-  if (!prototype || !type || type === Object) return undefined;
+  const found = classOf(wrapper.instance);
+  if (!found) return undefined;
+  const { prototype, type } = found;
   const methods = scanner.getAllMethodNames(prototype);
   const saga = Reflect.getOwnMetadata(SAGA_METADATA, type) as SagaOptions | undefined;
   const steps = methods.flatMap((method) => stepAt(prototype, method));
@@ -59,6 +57,16 @@ function asHost(wrapper: Wrapper, scanner: MetadataScanner): SagaHost | undefine
     compensations,
     call: (method, context) => (wrapper.instance as Record<string, Method>)[method]?.(context),
   };
+}
+
+/** Of a request-scoped provider too: Nest keeps an object with its prototype. */
+function classOf(
+  instance: unknown,
+): { prototype: Record<string, unknown>; type: SagaHost['type'] } | undefined {
+  if (typeof instance !== 'object' || instance === null) return undefined;
+  const prototype = Object.getPrototypeOf(instance) as Record<string, unknown> | null;
+  const type = prototype?.constructor as SagaHost['type'] | undefined;
+  return prototype && type && type !== (Object as unknown) ? { prototype, type } : undefined;
 }
 
 function stepAt(prototype: Record<string, unknown>, method: string): FoundStep[] {

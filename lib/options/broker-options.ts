@@ -47,7 +47,7 @@ function route(value: unknown, place: Place): ResolvedRoute[] {
   const names: unknown[] = Array.isArray(to) ? to : [to];
   const fits =
     typeof type === 'string' && names.length > 0 && names.every((name) => typeof name === 'string');
-  if (fits) return [{ type, to: names as string[] }];
+  if (fits) return [{ type, to: names.map(String) }];
   place.fault("expected { type: 'order.*', to: 'name' } or several names in to");
   return [];
 }

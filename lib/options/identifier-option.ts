@@ -5,6 +5,6 @@ import type { Reader } from '../runtime/readers.js';
 export function identifier(): Reader<string | undefined> {
   return (value, place) => {
     if (value === undefined || (typeof value === 'string' && isIdentifier(value))) return value;
-    return place.expected('an identifier of letters, digits and _', value, undefined);
+    return place.expected<string | undefined>('an identifier of letters, digits and _', value, undefined);
   };
 }

@@ -50,9 +50,8 @@ export function oneOf<T extends string>(names: readonly T[], fallback?: T): Read
 
 export function text(): Reader<string | undefined> {
   return (value, place) => {
-    if (value === undefined || (typeof value === 'string' && value !== ''))
-      return value as string | undefined;
-    return place.expected('a text that is not empty', value, undefined);
+    if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+    return place.expected<string | undefined>('a text that is not empty', value, undefined);
   };
 }
 
@@ -100,7 +99,7 @@ export function duration(fallback?: Duration, { min = 0 }: Bounds = {}): Reader<
 export function callable<T>(): Reader<T | undefined> {
   return (value, place) => {
     if (value === undefined || typeof value === 'function') return value as T | undefined;
-    return place.expected('a function', value, undefined);
+    return place.expected<T | undefined>('a function', value, undefined);
   };
 }
 

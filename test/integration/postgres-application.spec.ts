@@ -32,7 +32,8 @@ class TransferSaga {
 
   @SagaStep({ transactional: true })
   async debit(ctx: SagaContext<TransferInput>) {
-    const sql = 'UPDATE account SET balance = balance - $1 WHERE name = $2 AND balance >= $1 RETURNING balance';
+    const sql =
+      'UPDATE account SET balance = balance - $1 WHERE name = $2 AND balance >= $1 RETURNING balance';
     const [rows] = await ctx.manager.query(sql, [ctx.input.amount, ctx.input.from]);
     if (rows.length === 0) throw new NonRetryableError(`${ctx.input.from} has not enough`);
     await ctx.publish({ type: 'account.debited', payload: ctx.input });
@@ -42,7 +43,10 @@ class TransferSaga {
 
   @Compensate('debit')
   async giveBack(ctx: CompensationContext<TransferInput, { left: number }>) {
-    await ctx.manager.query('UPDATE account SET balance = balance + $1 WHERE name = $2', [ctx.input.amount, ctx.input.from]);
+    await ctx.manager.query('UPDATE account SET balance = balance + $1 WHERE name = $2', [
+      ctx.input.amount,
+      ctx.input.from,
+    ]);
   }
 
   @SagaStep({ transactional: true, retry: false })
@@ -112,7 +116,11 @@ describeWith('postgres', 'an application on PostgreSQL', () => {
     await database.dataSource.query('CREATE TABLE account (name text PRIMARY KEY, balance numeric NOT NULL)');
     await database.dataSource.query('CREATE TABLE note (text text NOT NULL)');
     await database.dataSource.query(`INSERT INTO account VALUES ('ann', 100), ('bob', 0), ('zoe', 100)`);
-    app = await startApplication({ url: database.url, providers: [TransferSaga, Notes], controllers: [Listener] });
+    app = await startApplication({
+      url: database.url,
+      providers: [TransferSaga, Notes],
+      controllers: [Listener],
+    });
     orchestrator = app.get(SagaOrchestrator);
   });
 
@@ -133,7 +141,10 @@ describeWith('postgres', 'an application on PostgreSQL', () => {
 
   it('undoes what was done and drops the events of the failed step', async () => {
     const result = await orchestrator.execute(TransferSaga, { from: 'zoe', to: 'nobody', amount: 10 });
-    expect(result).toMatchObject({ status: 'compensated', error: { message: 'there is no account nobody', step: 'credit' } });
+    expect(result).toMatchObject({
+      status: 'compensated',
+      error: { message: 'there is no account nobody', step: 'credit' },
+    });
     expect(await balance('zoe')).toBe(100);
     expect(seen('account.credited')).toHaveLength(1);
   });
@@ -146,7 +157,9 @@ describeWith('postgres', 'an application on PostgreSQL', () => {
 
   it('starts one saga of many equal calls with one idempotency key', async () => {
     const input = { from: 'zoe', to: 'ann', amount: 5 };
-    const calls = Array.from({ length: 10 }, () => orchestrator.execute(TransferSaga, input, { idempotencyKey: 'pay-1' }));
+    const calls = Array.from({ length: 10 }, () =>
+      orchestrator.execute(TransferSaga, input, { idempotencyKey: 'pay-1' }),
+    );
     const results = await Promise.all(calls);
     expect(new Set(results.map(({ sagaId }) => sagaId)).size).toBe(1);
     expect(await balance('zoe')).toBe(95);
@@ -158,7 +171,9 @@ describeWith('postgres', 'an application on PostgreSQL', () => {
     const input = { from: 'zoe', to: 'ann', amount: 1 };
     const started = await database.dataSource
       .transaction(() => Promise.resolve())
-      .then(() => app.get(DataSource).transaction((manager) => orchestrator.start(TransferSaga, input, { manager })));
+      .then(() =>
+        app.get(DataSource).transaction((manager) => orchestrator.start(TransferSaga, input, { manager })),
+      );
     expect(await started.result()).toMatchObject({ status: 'completed' });
 
     let lost = '';
@@ -182,12 +197,16 @@ describeWith('postgres', 'an application on PostgreSQL', () => {
     const outbox = app.get(Outbox);
     const event = { type: 'note.written', payload: {} };
     await expect(outbox.publish(event)).rejects.toThrow(TransactionRequiredError);
-    await expect(outbox.publish(app.get(DataSource).manager, event)).rejects.toThrow(TransactionRequiredError);
+    await expect(outbox.publish(app.get(DataSource).manager, event)).rejects.toThrow(
+      TransactionRequiredError,
+    );
   });
 
   it('finds the transaction of outbox.transaction by itself, and none after it', async () => {
     const outbox = app.get(Outbox);
-    const [id] = await outbox.transaction(() => outbox.publish({ type: 'note.written', payload: { text: 'ambient' } }));
+    const [id] = await outbox.transaction(() =>
+      outbox.publish({ type: 'note.written', payload: { text: 'ambient' } }),
+    );
     expect(id).toMatch(/^[0-9a-f-]{36}$/);
     await until(() => seen('note.written').length === 3);
     await expect(outbox.publish({ type: 'note.written' })).rejects.toThrow(TransactionRequiredError);

@@ -172,7 +172,9 @@ describeWith('postgres', 'the relay', () => {
         if (Math.random() < 0.3) await sleep(Math.random() * 100);
         const key = `key-${Math.floor(Math.random() * 20)}`;
         for (let left = 1 + Math.floor(Math.random() * 30); left > 0; left--) {
-          const [[row]] = await runner.query('UPDATE counter SET n = n + 1 WHERE key = $1 RETURNING n', [key]);
+          const [[row]] = await runner.query('UPDATE counter SET n = n + 1 WHERE key = $1 RETURNING n', [
+            key,
+          ]);
           await publish(runner.manager, key, row.n);
           mine.push(`${key}:${row.n}`);
         }

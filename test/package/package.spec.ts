@@ -31,7 +31,9 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     const required = await run(node, ['require-all.cjs'], { cwd: project });
     const names = JSON.parse(imported.stdout) as Record<string, string[]>;
     expect(JSON.parse(required.stdout)).toEqual(names);
-    expect(names['nestjs-sagaz']).toEqual(expect.arrayContaining(['Compensate', 'Outbox', 'Saga', 'SagaOrchestrator', 'SagaStep', 'SagazModule']));
+    expect(names['nestjs-sagaz']).toEqual(
+      expect.arrayContaining(['Compensate', 'Outbox', 'Saga', 'SagaOrchestrator', 'SagaStep', 'SagazModule']),
+    );
     expect(names['nestjs-sagaz/microservices']).toEqual(['InMemoryContext', 'InMemoryTransport']);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
   });

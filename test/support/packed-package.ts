@@ -23,7 +23,9 @@ export async function packPackage(): Promise<PackedPackage> {
     async install(dependencies) {
       const project = path.join(folder, `project-${count++}`);
       await linkAll(dependencies, path.join(project, 'node_modules'));
-      await cp(path.join(folder, 'package'), path.join(project, 'node_modules/nestjs-sagaz'), { recursive: true });
+      await cp(path.join(folder, 'package'), path.join(project, 'node_modules/nestjs-sagaz'), {
+        recursive: true,
+      });
       await cp(path.join(root, 'test/package/fixtures'), project, { recursive: true });
       return project;
     },

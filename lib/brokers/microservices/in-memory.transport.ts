@@ -60,7 +60,10 @@ export class InMemoryTransport extends Server implements CustomTransportStrategy
 
   private async deliver(item: PublishItem): Promise<void> {
     const handler = this.getHandlerByPattern(item.type);
-    if (!handler) return this.warnOnce(item.type);
+    if (!handler) {
+      this.warnOnce(item.type);
+      return;
+    }
     const answer: unknown = await handler(JSON.parse(item.payload), new InMemoryContext([item]));
     await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
   }

@@ -31,7 +31,7 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     const { engine, tables } = this.settings;
     await engine.query(sql.returnShardsSql(tables), [workerId, leaseMs]);
     await engine.query(sql.takeShardsSql(tables), [workerId, leaseMs]);
-    const rows = (await engine.query(sql.ownedShardsSql(tables), [workerId])) as { shard: number }[];
+    const rows = await engine.query<{ shard: number }[]>(sql.ownedShardsSql(tables), [workerId]);
     return rows.map(({ shard }) => shard);
   }
 

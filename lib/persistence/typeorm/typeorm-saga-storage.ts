@@ -125,9 +125,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   private async journals(ids: readonly string[]): Promise<ReadonlyMap<string, readonly JournalEntry[]>> {
-    const rows = await this.rows<JournalEntry & { sagaId: string }>(this.settings.engine, sql.journalSql, [
-      ids,
-    ]);
+    const rows = await this.rows<JournalRow>(this.settings.engine, sql.journalSql, [ids]);
     const journals = new Map<string, JournalEntry[]>(ids.map((id) => [id, []]));
     for (const { sagaId, ...entry } of rows)
       journals.get(sagaId)?.push({ ...entry, epoch: Number(entry.epoch) });
@@ -154,6 +152,11 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   private async rows<T>(on: Querying, text: (tables: Tables) => string, parameters: unknown[]): Promise<T[]> {
     return (await on.query(text(this.settings.tables), parameters)) as T[];
   }
+}
+
+interface JournalRow extends Omit<JournalEntry, 'epoch'> {
+  readonly sagaId: string;
+  readonly epoch: string;
 }
 
 interface ClaimedRow extends Omit<ClaimedSaga, 'epoch' | 'silentMs' | 'input' | 'journal'> {

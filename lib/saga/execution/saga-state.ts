@@ -95,7 +95,9 @@ function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntr
 /** Steps that were running when their process was lost. A transactional one that left no entry did not commit. */
 function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
   const steps = Object.entries(state.steps).map(([name, step]) =>
-    step.status === 'started' ? [name, lost(stepOf(definition, name), step)] : [name, step],
+    step.status === 'started'
+      ? ([name, lost(stepOf(definition, name), step)] as const)
+      : ([name, step] as const),
   );
   return { ...state, steps: Object.fromEntries(steps) };
 }
@@ -120,7 +122,7 @@ export function launchSteps(state: SagaState, names: readonly string[]): SagaSta
   if (names.length === 0) return state;
   const changes = names.map((name) => {
     const step = stateOf(state, name);
-    return [name, { ...step, status: 'started' as const, launches: step.launches + 1 }];
+    return [name, { ...step, status: 'started', launches: step.launches + 1 }] as const;
   });
   return { ...state, steps: { ...state.steps, ...Object.fromEntries(changes) } };
 }

@@ -105,9 +105,8 @@ export class StepRunner {
       const value = await transaction.run(() => this.call(number, transaction, events));
       const { text, error } = this.resultText(value);
       if (error) throw error;
-      await this.host.record([this.fact(this.job.completed, number, text, events)], (write) =>
-        transaction.commit(write),
-      );
+      const completed = this.fact({ kind: this.job.completed, attempt: number, data: text, events });
+      await this.host.record([completed], (write) => transaction.commit(write));
     } catch (error) {
       await transaction.rollback(this.handlerSettled);
       throw error;
@@ -148,12 +147,10 @@ export class StepRunner {
   /** An effect whose result cannot be kept is there all the same: the step is completed, and the saga cannot go on. */
   private completedFacts(number: number, value: unknown, events: readonly OutboxRecord[]): Fact[] {
     const { text, error } = this.resultText(value);
-    const completed = this.fact(this.job.completed, number, text, events);
+    const completed = this.fact({ kind: this.job.completed, attempt: number, data: text, events });
     if (!error) return [completed];
-    return [
-      completed,
-      this.fact('compensating', number, JSON.stringify(failureOf(error, this.job.step.name)), []),
-    ];
+    const data = JSON.stringify(failureOf(error, this.job.step.name));
+    return [completed, this.fact({ kind: 'compensating', attempt: number, data })];
   }
 
   /** What an undo returns is of no use to anyone. */
@@ -178,16 +175,11 @@ export class StepRunner {
 
   private giveUp(number: number, outcome: Outcome, error: unknown): Promise<void> {
     const data = JSON.stringify({ ...failureOf(error, this.job.step.name), outcome });
-    return this.host.record([this.fact(this.job.failed, number, data, [])]);
+    return this.host.record([this.fact({ kind: this.job.failed, attempt: number, data })]);
   }
 
-  private fact(
-    kind: JournalKind,
-    attempt: number,
-    data: string | null,
-    events: readonly OutboxRecord[],
-  ): Fact {
-    return { kind, step: this.job.step.name, attempt, data, events };
+  private fact(fact: Omit<Fact, 'step' | 'events'> & Partial<Pick<Fact, 'events'>>): Fact {
+    return { events: [], ...fact, step: this.job.step.name };
   }
 
   /** A transaction that did not commit left nothing. */

@@ -91,8 +91,10 @@ export class Migrator {
   }
 
   private async refuseStandby(): Promise<void> {
-    const [row] = await this.dataSource.query('SELECT pg_is_in_recovery() AS standby');
-    if (!row.standby) return;
+    const [row] = await this.dataSource.query<{ standby: boolean }[]>(
+      'SELECT pg_is_in_recovery() AS standby',
+    );
+    if (!row?.standby) return;
     throw new ReadOnlyDatabaseError(
       'the DataSource points at a standby, which accepts no writes; point it at the primary',
     );
@@ -103,6 +105,8 @@ const HOW_TO_MIGRATE =
   "start once with the option migrations: 'run', or add sagazMigrations (from nestjs-sagaz/typeorm) to the migrations of your DataSource, or run the text of migrationSql()";
 
 async function tryLock(runner: QueryRunner): Promise<boolean> {
-  const [row] = await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [LOCK_KEY]);
-  return row.locked === true;
+  const [row] = (await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [LOCK_KEY])) as {
+    locked: boolean;
+  }[];
+  return row?.locked === true;
 }

@@ -13,10 +13,10 @@ function asTypeOrm(migration: Migration): new () => MigrationInterface {
     async up(queryRunner: QueryRunner): Promise<void> {
       const schema = (queryRunner.dataSource.options as { schema?: string }).schema ?? 'public';
       for (const statement of migrationTableSql(schema)) await queryRunner.query(statement);
-      const applied = await queryRunner.query(
+      const applied = (await queryRunner.query(
         `SELECT 1 FROM ${tablesOf(schema).migration} WHERE version = $1`,
         [migration.version],
-      );
+      )) as unknown[];
       if (applied.length > 0) return;
       for (const statement of statementsOf(migration, schema)) await queryRunner.query(statement);
     }
