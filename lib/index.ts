@@ -44,4 +44,29 @@ export { InMemoryBroker } from './brokers/memory/in-memory-broker.js';
 export { MessageBroker } from './brokers/message-broker.js';
 
 export { SagazError } from './saga/state/sagaz.error.js';
-export * from './saga/state/errors.js';
+export {
+  CompensationFailedError,
+  DuplicateCopyError,
+  FencedError,
+  IllegalTransitionError,
+  MemoryInProductionError,
+  NoEffectError,
+  NonRetryableError,
+  PayloadTooLargeError,
+  ReadOnlyDatabaseError,
+  ResultNotSerialisableError,
+  SagaCancelledError,
+  SagaConflictError,
+  SagaDefinitionError,
+  SagaInputError,
+  SagaNotFoundError,
+  SagaResultTimeoutError,
+  SagazOptionsError,
+  SchemaMismatchError,
+  ShutdownError,
+  StepTimeoutError,
+  TransactionRequiredError,
+  UnknownDestinationError,
+  type DefinitionFault,
+  type DefinitionFaultKind,
+} from './saga/state/errors.js';

@@ -22,6 +22,7 @@ export interface OutboxWorkerSettings {
 }
 
 const LEASE_INTERVAL_MS = 1_000;
+const FAILURES_UNTIL_WARNING = 4;
 
 /**
  * The relay: leases shards, reads their events in order, publishes a batch, removes what the broker took, reads on.
@@ -112,7 +113,9 @@ export class OutboxWorker {
 
   private rest(shard: number, reason: string): void {
     this.position.restart(shard);
-    if (this.pauses.add(shard) === 1) this.settings.log.warn(`event not published, trying again: ${reason}`);
+    // A blip, or a subscriber that comes a moment after the start, is not worth a line.
+    if (this.pauses.add(shard) === FAILURES_UNTIL_WARNING)
+      this.settings.log.warn(`event not published, trying again: ${reason}`);
   }
 
   private async closeReader(): Promise<void> {
