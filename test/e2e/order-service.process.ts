@@ -67,3 +67,13 @@ export class SampleProcess {
     return { code, stdout: this.stdout, stderr: this.stderr };
   }
 }
+
+export function expectSuccess({ code, stdout, stderr }: Ended): void {
+  if (code !== 0) throw new Error(`exit code ${code}\n${stdout}\n${stderr}`);
+}
+
+/** One message on stderr and nothing else. */
+export function expectFault({ code, stdout, stderr }: Ended, expected: number, message: RegExp): void {
+  expect(stderr).toMatch(message);
+  expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
+}

@@ -1,301 +1,121 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
 import request from 'supertest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
-import { expectedFigures, type Figures, INITIAL_STOCK, writeData } from './order-service.data.js';
-import { type Ended, SampleProcess } from './order-service.process.js';
+import { expectFault, SampleProcess } from './order-service.process.js';
 
-const NORTHWIND = '../shared/data/northwind';
-/** Nothing listens there: a run that gets as far as the database ends with another message. */
-const NO_DATABASE = 'postgres://nobody@127.0.0.1:1/nowhere';
-
-describeWith('postgres', 'sample 01-order-service', () => {
+describeWith('postgres', 'sample 01-order-service: npm start', () => {
   let database: TestDatabase;
-  let folder: string;
   let sql: pg.Client;
+  let sample: SampleProcess;
+  let url: string;
 
   beforeAll(async () => {
-    [database, folder] = await Promise.all([createDatabase(), mkdtemp(join(tmpdir(), 'order-service-'))]);
+    database = await createDatabase();
     sql = new pg.Client(database.url);
     await sql.connect();
+    sample = new SampleProcess('main', [], { DATABASE_URL: database.url });
+    url = (await sample.prints(/Listening on (http:\S+), /))[1]!;
   });
 
   afterAll(async () => {
     SampleProcess.killAll();
     await sql.end();
-    await Promise.all([database.drop(), rm(folder, { recursive: true, force: true })]);
+    await database.drop();
   });
 
-  const orders = (...args: string[]) => new SampleProcess('orders', args, { DATABASE_URL: database.url });
-
-  /** A data folder of its own and where its summary goes; other counts are other datasets in the same database. */
-  const prepare = async (count: number) => {
-    const data = join(folder, `data-${count}`);
-    await writeData(data, count);
-    return {
-      args: ['--data', data, '--json', join(folder, `${count}.json`)],
-      json: join(folder, `${count}.json`),
+  const order = (changes: object = {}) => ({
+    customerId: 'ADA',
+    shippedDate: '2026-12-24',
+    lines: [{ productId: 1, quantity: 2, discount: 0.25 }],
+    ...changes,
+  });
+  const post = (body: object) => request(url).post('/orders').send(body);
+  const stockOf = async (productId: number) => {
+    const { body } = (await request(url).get('/stock').expect(200)) as {
+      body: { productId: number; stock: number }[];
     };
+    return body.find((product) => product.productId === productId)!.stock;
   };
 
-  const figures = async (json: string): Promise<Figures> => {
-    const { seconds, ...rest } = JSON.parse(await readFile(json, 'utf8')) as Figures & { seconds: number };
-    expect(seconds).toBeGreaterThan(0);
-    return rest;
-  };
-
-  const expectSuccess = ({ code, stdout, stderr }: Ended) => {
-    if (code !== 0) throw new Error(`exit code ${code}
-${stdout}
-${stderr}`);
-  };
-
-  describe('npm start', () => {
-    let sample: SampleProcess;
-    let url: string;
-
-    beforeAll(async () => {
-      sample = new SampleProcess('main', [], { DATABASE_URL: database.url });
-      url = (await sample.prints(/Listening on (http:\S+), /))[1]!;
-    });
-
-    const order = (changes: object = {}) => ({
-      customerId: 'ADA',
-      shippedDate: '2026-12-24',
-      lines: [{ productId: 1, quantity: 2, discount: 0.25 }],
-      ...changes,
-    });
-    const post = (body: object) => request(url).post('/orders').send(body);
-    const stockOf = async (productId: number) => {
-      const { body } = (await request(url).get('/stock').expect(200)) as {
-        body: { productId: number; stock: number }[];
-      };
-      return body.find((product) => product.productId === productId)!.stock;
-    };
-
-    it('tells what happened to its own orders', () => {
-      const lines = sample.stdout.split('\n').map((line) => line.trim());
-      expect(lines.filter((line) => line.startsWith('order '))).toEqual([
-        'order 1  ADA     73.00  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
-        'order 2  BEN    449.00  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
-        expect.stringMatching(/^order 3 {2}ADA {3}1040.00 {2}reserve ✗ {2}→ outOfStock \(product 2: /),
-        expect.stringMatching(/^order 4 .* reserve ✓ {2}charge ✗ {2}↩ release {2}→ creditRefused /),
-        expect.stringMatching(
-          /^order 5 .* reserve ✓ {2}charge ✓ {2}ship ✗ {2}↩ refund {2}↩ release {2}→ carrierRefused .*422/,
-        ),
-        'order 6  ADA    907.50  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
-      ]);
-      expect(lines).toContain('3 of 3 order.completed events went through the outbox to their handler');
-    });
-
-    it('takes an order over HTTP', async () => {
-      const before = await stockOf(1);
-      const { body } = (await post(order()).expect(201)) as { body: { orderId: string } };
-      expect(body).toMatchObject({ customerId: 'ADA', total: '27.00', state: 'completed', reason: null });
-      const found = await request(url).get(`/orders/${body.orderId}`).expect(200);
-      expect(found.body).toEqual(body);
-      expect(await stockOf(1)).toBe(before - 2);
-    });
-
-    it('answers a repeated order with the first one, and refuses another under its id', async () => {
-      const first = await post(order({ orderId: 'mine' })).expect(201);
-      const before = await stockOf(1);
-      const again = await post(order({ orderId: 'mine' })).expect(201);
-      expect(again.body).toEqual(first.body);
-      expect(await stockOf(1)).toBe(before);
-      await post(order({ orderId: 'mine', customerId: 'BEN' })).expect(409);
-    });
-
-    it('undoes an order that the carrier refuses', async () => {
-      const before = await stockOf(1);
-      const { body } = await post(order({ shippedDate: null })).expect(201);
-      expect(body).toMatchObject({ state: 'carrierRefused', failedStep: 'ship' });
-      expect(await stockOf(1)).toBe(before);
-    });
-
-    it.each([
-      ['customerId must be', { customerId: 7 }],
-      ['shippedDate must be a date', { shippedDate: 'soon' }],
-      ['lines.0.quantity must not be less than 1', { lines: [{ productId: 1, quantity: 0 }] }],
-      [
-        'lines.0.discount must not be greater than 1',
-        { lines: [{ productId: 1, quantity: 1, discount: 2 }] },
-      ],
-      ['lines must contain at least 1 elements', { lines: [] }],
-      ['property price should not exist', { price: 1 }],
-      ['customerId: there is no customer NOBODY', { customerId: 'NOBODY' }],
-      [
-        'lines.1.productId: there is no product 99',
-        { lines: [1, 99].map((productId) => ({ productId, quantity: 1 })) },
-      ],
-    ])('answers 400 "%s", and nothing is written', async (message, changes) => {
-      const count = async () =>
-        (await sql.query<{ n: string }>('SELECT count(*) AS n FROM shop_order')).rows[0]!.n;
-      const before = await count();
-      const { body } = (await post(order(changes)).expect(400)) as { body: { message: string[] } };
-      expect(body.message).toEqual(expect.arrayContaining([expect.stringContaining(message)]));
-      expect(await count()).toBe(before);
-    });
-
-    it('answers 404 for an order that is not there', async () => {
-      await request(url).get('/orders/none').expect(404);
-    });
-
-    it('has metrics', async () => {
-      const { text } = await request(url).get('/metrics').expect(200);
-      expect(text).toMatch(/^shop_orders_settled_total\{state="outOfStock"\} 1$/m);
-      expect(text).toContain('process_cpu_seconds_total');
-    });
-
-    it('says so when its port is taken', async () => {
-      const second = new SampleProcess('main', [], { DATABASE_URL: database.url, PORT: new URL(url).port });
-      const { code, stderr } = await second.ended;
-      expect({ code, stderr: stderr.trim() }).toEqual({
-        code: 1,
-        stderr: expect.stringMatching(/^Port \d+ is in use.*npm start$/),
-      });
-    });
-
-    it('ends on SIGTERM', async () => {
-      sample.kill('SIGTERM');
-      expect((await sample.ended).code).toBe(0);
-    });
+  it('tells what happened to its own orders', () => {
+    const lines = sample.stdout.split('\n').map((line) => line.trim());
+    expect(lines.filter((line) => line.startsWith('order '))).toEqual([
+      'order 1  ADA     73.00  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
+      'order 2  BEN    449.00  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
+      expect.stringMatching(/^order 3 {2}ADA {3}1040.00 {2}reserve ✗ {2}→ outOfStock \(product 2: /),
+      expect.stringMatching(/^order 4 .* reserve ✓ {2}charge ✗ {2}↩ release {2}→ creditRefused /),
+      expect.stringMatching(
+        /^order 5 .* reserve ✓ {2}charge ✓ {2}ship ✗ {2}↩ refund {2}↩ release {2}→ carrierRefused .*422/,
+      ),
+      'order 6  ADA    907.50  reserve ✓  charge ✓  ship ✓  notify ✓  → completed',
+    ]);
+    expect(lines).toContain('3 of 3 order.completed events went through the outbox to their handler');
   });
 
-  describe('npm run sample:orders', () => {
-    it('ends with the same figures at every start', async () => {
-      const { args, json } = await prepare(80);
-      const first = await orders(...args).ended;
-      expectSuccess(first);
-      expect(await figures(json)).toEqual(expectedFigures(80));
-      expect(Object.values(expectedFigures(80)).every((figure) => figure > 0)).toBe(true);
-      expect(first.stdout).toMatch(/^ {2}completed +\d+$/m);
-      expectSuccess(await orders(...args).ended);
-      expect(await figures(json)).toEqual(expectedFigures(80));
-    });
+  it('takes an order over HTTP', async () => {
+    const before = await stockOf(1);
+    const { body } = (await post(order()).expect(201)) as { body: { orderId: string } };
+    expect(body).toMatchObject({ customerId: 'ADA', total: '27.00', state: 'completed', reason: null });
+    const found = await request(url).get(`/orders/${body.orderId}`).expect(200);
+    expect(found.body).toEqual(body);
+    expect(await stockOf(1)).toBe(before - 2);
+  });
 
-    it('makes its own orders without --data', async () => {
-      const json = join(folder, 'seeded.json');
-      expectSuccess(await orders('--json', json).ended);
-      const {
-        orders: all,
-        completed,
-        outOfStock,
-        creditRefused,
-        carrierRefused,
-        published,
-      } = await figures(json);
-      expect(completed + outOfStock + creditRefused + carrierRefused).toBe(all);
-      expect(published).toBe(completed);
-    });
+  it('answers a repeated order with the first one, and refuses another under its id', async () => {
+    const first = await post(order({ orderId: 'mine' })).expect(201);
+    const before = await stockOf(1);
+    const again = await post(order({ orderId: 'mine' })).expect(201);
+    expect(again.body).toEqual(first.body);
+    expect(await stockOf(1)).toBe(before);
+    await post(order({ orderId: 'mine', customerId: 'BEN' })).expect(409);
+  });
 
-    it('loses no order and does none twice when it is killed half way', async () => {
-      const { args, json } = await prepare(160);
-      const killed = orders(...args);
-      await killed.prints(/orders: [3-5]\d of 160/);
-      killed.kill('SIGKILL');
-      await killed.ended;
-      const second = await orders(...args).ended;
-      expectSuccess(second);
-      expect(second.stderr).toMatch(/continuing: \d+ orders were finished before/);
-      expect(await figures(json)).toEqual(expectedFigures(160));
-    });
+  it('undoes an order that the carrier refuses', async () => {
+    const before = await stockOf(1);
+    const answer = await post(order({ shippedDate: null })).expect(201);
+    expect(answer.body).toMatchObject({ state: 'carrierRefused', failedStep: 'ship' });
+    expect(await stockOf(1)).toBe(before);
+  });
 
-    it('ends in order on SIGINT, and the same command continues', async () => {
-      const { args, json } = await prepare(140);
-      const stopped = orders(...args);
-      await stopped.prints(/orders: \d+ of 140/);
-      stopped.kill('SIGINT');
-      const { code, stderr } = await stopped.ended;
-      expect({ code, stderr }).toEqual({
-        code: 130,
-        stderr: expect.stringMatching(/stopped: \d+ orders are left/),
-      });
-      expectSuccess(await orders(...args).ended);
-      expect(await figures(json)).toEqual(expectedFigures(140));
-    });
+  it.each([
+    ['customerId must be', { customerId: 7 }],
+    ['shippedDate must be a date', { shippedDate: 'soon' }],
+    ['lines.0.quantity must not be less than 1', { lines: [{ productId: 1, quantity: 0 }] }],
+    ['lines.0.discount must not be greater than 1', { lines: [{ productId: 1, quantity: 1, discount: 2 }] }],
+    ['lines must contain at least 1 elements', { lines: [] }],
+    ['property price should not exist', { price: 1 }],
+    ['customerId: there is no customer NOBODY', { customerId: 'NOBODY' }],
+    [
+      'lines.1.productId: there is no product 99',
+      { lines: [1, 99].map((productId) => ({ productId, quantity: 1 })) },
+    ],
+  ])('answers 400 "%s", and nothing is written', async (message, changes) => {
+    const count = async () =>
+      (await sql.query<{ n: string }>('SELECT count(*) AS n FROM shop_order')).rows[0]!.n;
+    const before = await count();
+    const { body } = (await post(order(changes)).expect(400)) as { body: { message: string[] } };
+    expect(body.message).toEqual(expect.arrayContaining([expect.stringContaining(message)]));
+    expect(await count()).toBe(before);
+  });
 
-    it('balances stock, money and events with 16 at once, also after a kill', async () => {
-      const { args, json } = await prepare(150);
-      const killed = orders(...args, '--concurrency', '16');
-      await killed.prints(/orders: \d\d of 150/);
-      killed.kill('SIGKILL');
-      await killed.ended;
-      const last = await orders(...args, '--concurrency', '16').ended;
-      expectSuccess(last);
-      const dataset = /dataset (\S+),/.exec(last.stderr)![1];
-      const { rows } = await sql.query<{ sold: string; revenue: string; charged: string; paid: string }>(
-        `SELECT (SELECT sum(quantity) FROM shop_reservation WHERE dataset = $1) AS sold,
-                (SELECT sum(total) FROM shop_order WHERE dataset = $1 AND state = 'completed') AS revenue,
-                (SELECT sum(amount) FROM shop_charge WHERE dataset = $1) AS charged,
-                (SELECT sum(10000 - credit) FROM shop_customer WHERE dataset = $1) AS paid`,
-        [dataset],
-      );
-      const { sold, revenue, charged, paid } = rows[0]!;
-      const summary = await figures(json);
-      expect(summary.stockLeft).toBe(INITIAL_STOCK - Number(sold));
-      expect(summary.revenue).toBe(Number(revenue));
-      expect([charged, paid]).toEqual([revenue, revenue]);
-      expect(summary.published).toBe(summary.completed);
-      expect(summary.completed + summary.outOfStock + summary.creditRefused + summary.carrierRefused).toBe(
-        150,
-      );
-    });
+  it('answers 404 for an order that is not there', async () => {
+    await request(url).get('/orders/none').expect(404);
+  });
 
-    it.each<[string, string[], number, RegExp]>([
-      ['an unknown option', ['--dta', 'x'], 2, /^Unknown option --dta\.\n\nUsage: /],
-      [
-        'a wrong value',
-        ['--concurrency', '0'],
-        2,
-        /^Option --concurrency must be a whole number from 1 on, got "0"\.\n\nUsage: /,
-      ],
-      ['a missing folder', ['--data', 'no/such/folder'], 1, /^There is no folder \/.*; --data names .*\n$/],
-      ['a folder without the files', ['--data', 'test'], 1, /^products\.csv: is missing: there is no .*\n$/],
-    ])('refuses %s with one message', async (_case, args, code, message) => {
-      const run = new SampleProcess('orders', args, { DATABASE_URL: NO_DATABASE });
-      expect(await run.ended).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) });
-    });
+  it('has metrics', async () => {
+    const { text } = await request(url).get('/metrics').expect(200);
+    expect(text).toMatch(/^shop_orders_settled_total\{state="outOfStock"\} 1$/m);
+    expect(text).toContain('process_cpu_seconds_total');
+  });
 
-    it('refuses a malformed line before anything is written', async () => {
-      const { args, json } = await prepare(30);
-      const details = join(folder, 'data-30', 'order-details.csv');
-      const lines = (await readFile(details, 'utf8')).split('\n');
-      await writeFile(details, lines.with(4, lines[4]!.replace(/,\d+\.\d+,/, ',cheap,')).join('\n'));
-      const run = new SampleProcess('orders', args, { DATABASE_URL: NO_DATABASE });
-      expect(await run.ended).toEqual({
-        code: 1,
-        stdout: '',
-        stderr: expect.stringMatching(
-          /^order-details\.csv, line 5, column unitPrice: must be a number .*, got "cheap"\n$/,
-        ),
-      });
-      expect(existsSync(json)).toBe(false);
-    });
+  it('says so when its port is taken', async () => {
+    const second = new SampleProcess('main', [], { DATABASE_URL: database.url, PORT: new URL(url).port });
+    expectFault(await second.ended, 1, /^Port \d+ is in use.*npm start\n$/);
+  });
 
-    it('says how to get a database when it was told of none', async () => {
-      const { code, stderr } = await new SampleProcess('orders', [], { DATABASE_URL: '' }).ended;
-      expect({ code, stderr }).toEqual({
-        code: 1,
-        stderr: expect.stringMatching(/^DATABASE_URL is not set\. .*npm start.*\n$/),
-      });
-    });
-
-    const [northwind, need] = existsSync(NORTHWIND)
-      ? [it, '']
-      : [it.skip, ` (needs the folder ${NORTHWIND})`];
-    northwind(`works through Northwind${need}`, async () => {
-      const json = join(folder, 'northwind.json');
-      expectSuccess(await orders('--data', NORTHWIND, '--json', json).ended);
-      expect(await figures(json)).toEqual({
-        ...{ orders: 830, completed: 424, outOfStock: 336, creditRefused: 65, carrierRefused: 5 },
-        ...{ stockLeft: 43_677, revenue: 400_231.88, published: 424 },
-      });
-      expect(await readFile(json, 'utf8')).toContain('"revenue": 400231.88,');
-    });
+  it('ends on SIGTERM', async () => {
+    sample.kill('SIGTERM');
+    expect((await sample.ended).code).toBe(0);
   });
 });
