@@ -18,10 +18,12 @@ export {
   Outbox,
   SagaOrchestrator,
   type CompensationContext,
+  type ProbeContext,
   type SagaContext,
   type StartOptions,
 } from './typeorm-alias.js';
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
+export type { ProbeResult } from './saga/execution/context.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
 export type { SagaDefinition } from './saga/definition/saga-definition.js';
 export type {
@@ -46,6 +48,7 @@ export { MessageBroker } from './brokers/message-broker.js';
 export { SagazError } from './saga/state/sagaz.error.js';
 export {
   CompensationFailedError,
+  DefinitionChangedError,
   DuplicateCopyError,
   FencedError,
   IllegalTransitionError,

@@ -35,7 +35,7 @@ export class SagazRuntime {
     const { worker, events, outbox, payload } = options;
     const common = { clock, log, registry: this.registry, leaseMs: worker.lease };
     const storage = persistence.sagas;
-    this.lease = new WorkerLease({ ...common, id: worker.id, relays: worker.outbox, storage });
+    this.lease = new WorkerLease({ ...common, id: worker.id, storage });
     const identity = this.lease;
     this.relay = new OutboxWorker({
       ...common,
@@ -48,9 +48,10 @@ export class SagazRuntime {
     });
     const wakeRelay = () => this.relay.wake();
     const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
-    this.executor = new SagaExecutor({ ...common, ...limits, storage, events, wakeRelay });
+    this.executor = new SagaExecutor({ ...common, ...limits, identity, storage, events, wakeRelay });
     this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
     const wake = () => this.sagaWorker.wake();
+    const claimAwaited = (sagaId: string) => this.sagaWorker.claimAwaited(sagaId);
     const { executor } = this;
     this.orchestrator = new SagaOrchestrator({
       ...common,
@@ -59,6 +60,7 @@ export class SagazRuntime {
       executor,
       maxInputBytes: payload.maxBytes,
       wake,
+      claimAwaited,
     });
     this.outbox = new Outbox({
       storage: persistence.outbox,
@@ -90,23 +92,34 @@ export class SagazRuntime {
     const { worker, destinations } = this.settings.options;
     if (worker.outbox) {
       await Promise.all([...destinations.values()].map((broker) => broker.connect()));
+      await this.lease.setRelays(true);
       this.relay.start();
     }
     if (worker.sagas) this.sagaWorker.start();
   }
 
-  /** Stops claiming and lets what runs end, within `shutdownTimeout`. Waits for results end too. */
+  /** Stops claiming and lets what runs end, all within `shutdownTimeout`. Waits for results end too. */
   async drain(): Promise<void> {
-    this.stillRunning = await this.sagaWorker.stop(this.settings.options.shutdownTimeout);
+    const { options, clock, log } = this.settings;
+    const timer = new AbortController();
+    const expired = clock.delay(options.shutdownTimeout, timer.signal);
+    const relayed = this.stopRelay().catch((error: unknown) =>
+      log.warn(`giving back shards: ${errorText(error)}`),
+    );
+    this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();
-    await this.relay
-      .stop()
-      .catch((error: unknown) => this.settings.log.warn(`giving back shards: ${errorText(error)}`));
+    await Promise.race([relayed, expired]);
+    timer.abort();
     if (this.stillRunning > 0) {
-      this.settings.log.warn(
+      log.warn(
         `${this.stillRunning} sagas did not let go in time; others take them over when the lease has run out`,
       );
     }
+  }
+
+  private async stopRelay(): Promise<void> {
+    await this.relay.stop();
+    if (this.works) await this.lease.setRelays(false);
   }
 
   /** Closes our own connections. */

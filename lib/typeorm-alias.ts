@@ -1,6 +1,6 @@
 import type { EntityManager as TypeOrmEntityManager } from 'typeorm';
 import { Outbox as OutboxCore } from './outbox/outbox.js';
-import type { ActionContext, UndoContext } from './saga/execution/context.js';
+import type { ActionContext, ProbingContext, UndoContext } from './saga/execution/context.js';
 import {
   SagaOrchestrator as OrchestratorCore,
   type StartOptions as CoreStartOptions,
@@ -15,6 +15,9 @@ export type EntityManager = TypeOrmEntityManager;
 
 /** What a `@SagaStep` method is given: `I` is the input, `R` the results of earlier steps by name. */
 export type SagaContext<I = unknown, R = Record<string, unknown>> = ActionContext<I, R, EntityManager>;
+
+/** What the `probe` of a step is given. */
+export type ProbeContext<I = unknown, R = Record<string, unknown>> = ProbingContext<I, R, EntityManager>;
 
 /** What a `@Compensate` method is given: `T` is what the action returned. */
 export type CompensationContext<I = unknown, T = unknown, R = Record<string, unknown>> = UndoContext<

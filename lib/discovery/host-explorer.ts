@@ -28,6 +28,7 @@ export interface SagaHost {
   readonly saga: SagaOptions | undefined;
   readonly steps: readonly FoundStep[];
   readonly compensations: readonly FoundCompensation[];
+  readonly methods: readonly string[];
   /** Calls a method of the one instance. */
   call(method: string, context: unknown): unknown;
 }
@@ -55,6 +56,7 @@ function asHost(wrapper: Wrapper, scanner: MetadataScanner): SagaHost | undefine
     saga,
     steps,
     compensations,
+    methods,
     call: (method, context) => (wrapper.instance as Record<string, Method>)[method]?.(context),
   };
 }

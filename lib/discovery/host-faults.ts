@@ -1,6 +1,7 @@
 import type { SagaRef } from '../saga/definition/saga-types.js';
 import type { DefinitionFault } from '../saga/state/errors.js';
-import type { SagaHost } from './host-explorer.js';
+import { didYouMean } from '../runtime/did-you-mean.js';
+import type { FoundStep, SagaHost } from './host-explorer.js';
 
 /** Faults of where decorated methods stand. */
 export function hostFaults(hosts: readonly SagaHost[]): DefinitionFault[] {
@@ -67,4 +68,11 @@ export function unknownSaga(host: SagaHost, method: string, ref: SagaRef | undef
     kind: 'UNKNOWN_SAGA',
     message: `${place}: the saga ${name} is not among the providers of this application`,
   };
+}
+
+/** A probe must be a method beside its step. */
+export function probeFaults(host: SagaHost, { method, options: { probe } }: FoundStep): DefinitionFault[] {
+  if (probe === undefined || host.methods.includes(probe)) return [];
+  const message = `${host.className}.${method}: probe names "${probe}", which is no method of ${host.className}`;
+  return [{ kind: 'UNKNOWN_PROBE', message: `${message}${didYouMean(probe, host.methods)}` }];
 }

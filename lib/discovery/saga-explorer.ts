@@ -7,7 +7,7 @@ import type { SagaRef } from '../saga/definition/saga-types.js';
 import { SagaDefinitionError, type DefinitionFault } from '../saga/state/errors.js';
 import type { Log } from '../runtime/log.js';
 import { findHosts, type FoundCompensation, type FoundStep, type SagaHost } from './host-explorer.js';
-import { hostFaults, sagaFaults, unknownSaga } from './host-faults.js';
+import { hostFaults, probeFaults, sagaFaults, unknownSaga } from './host-faults.js';
 
 export interface ExplorerSettings {
   readonly discovery: DiscoveryService;
@@ -30,11 +30,12 @@ interface Gathered {
  */
 export function exploreSagas({ discovery, scanner, registry, defaults, log }: ExplorerSettings): void {
   const hosts = findHosts(discovery, scanner);
-  const sagas = hosts
+  const distinct = [...new Map(hosts.map((host) => [host.type, host])).values()];
+  const sagas = distinct
     .filter((host) => host.saga)
     .map((host): Gathered => ({ host, steps: [], compensations: [] }));
   const faults = [...hostFaults(hosts), ...sagaFaults(sagas.map(({ host }) => host))];
-  for (const host of hosts) faults.push(...join(host, sagas));
+  for (const host of distinct) faults.push(...join(host, sagas));
 
   const built = sagas.map((saga) => ({ type: saga.host.type, ...buildDefinition(draftOf(saga), defaults) }));
   faults.push(...built.flatMap((it) => it.faults));
@@ -51,6 +52,7 @@ function join(host: SagaHost, sagas: readonly Gathered[]): DefinitionFault[] {
   for (const step of host.steps) {
     const targets = targetsOf(step.options.saga, host, sagas);
     if (targets.length === 0) faults.push(unknownSaga(host, step.method, step.options.saga));
+    faults.push(...probeFaults(host, step));
     for (const saga of targets) saga.steps.push(stepDraft(host, step, saga.host !== host));
   }
   for (const compensation of host.compensations) {
@@ -67,14 +69,15 @@ function targetsOf(
   host: SagaHost,
   sagas: readonly Gathered[],
 ): readonly Gathered[] {
-  if (ref === undefined) return sagas.filter((saga) => saga.host.type === host.type).slice(0, 1);
+  if (ref === undefined) return sagas.filter((saga) => saga.host === host);
   return sagas.filter((saga) => (saga.host.type as unknown) === ref || saga.host.saga?.name === ref);
 }
 
 function stepDraft(host: SagaHost, { method, options }: FoundStep, foreign: boolean): StepDraft {
-  const { name = method, saga: _, dependsOn, ...rest } = options;
+  const { name = method, saga: _, dependsOn, probe: asked, ...rest } = options;
   const handler = (context: unknown) => host.call(method, context);
-  return { name, dependsOn, options: rest, handler, place: `${host.className}.${method}`, foreign };
+  const probe = asked === undefined ? undefined : (context: unknown) => host.call(asked, context);
+  return { name, dependsOn, options: rest, handler, probe, place: `${host.className}.${method}`, foreign };
 }
 
 function compensationDraft(host: SagaHost, { method, step, options }: FoundCompensation): CompensationDraft {

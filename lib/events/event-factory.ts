@@ -83,7 +83,9 @@ function fieldFault(event: OutboxEventInput): EventFault | undefined {
   if (event.id !== undefined && !UUID.test(event.id)) return invalid('id', 'expected a UUID').fault;
   const wrong =
     TEXT_FIELDS.find((field) => event[field] !== undefined && typeof event[field] !== 'string') ??
-    Object.entries(event.headers ?? {}).find(([, value]) => typeof value !== 'string')?.[0];
+    Object.entries(event.headers ?? {})
+      .filter(([, value]) => typeof value !== 'string')
+      .map(([name]) => `headers.${name}`)[0];
   return wrong === undefined ? undefined : invalid(wrong, 'expected a text').fault;
 }
 
@@ -103,7 +105,8 @@ function sizeFault(text: string, maxBytes: number): EventFault | undefined {
   };
 }
 
-function destinationFault(names: Iterable<string>, { destinations }: EventRules): EventFault | undefined {
+function destinationFault(names: ReadonlySet<string>, { destinations }: EventRules): EventFault | undefined {
+  if (names.size === 0) return invalid('destination', 'expected at least one name').fault;
   const unknown = [...names].find((name) => !destinations.has(name));
   if (unknown === undefined) return undefined;
   const reason = `no broker is named "${unknown}"; there are: ${[...destinations].join(', ')}`;

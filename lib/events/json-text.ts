@@ -22,15 +22,15 @@ class Unfit extends Error {
 export function toJsonText(value: unknown, root: string): JsonText {
   try {
     check(value ?? null, root, new Set());
-    return { ok: true, text: JSON.stringify(value ?? null) };
+    return { ok: true, text: JSON.stringify(value ?? null) ?? 'null' };
   } catch (error) {
     if (error instanceof Unfit) return { ok: false, path: error.path, reason: error.reason };
-    throw error;
+    return { ok: false, path: root, reason: `cannot be serialised: ${String(error)}` };
   }
 }
 
 function check(given: unknown, path: string, parents: Set<object>): void {
-  const value = hasToJson(given) ? given.toJSON('') : given;
+  const value = hasToJson(given) ? converted(given, path) : given;
   switch (typeof value) {
     case 'string':
       return checkText(value, path);
@@ -57,8 +57,9 @@ function checkObject(value: object, path: string, parents: Set<object>): void {
     throw new Unfit(path, `a ${value.constructor.name} cannot be stored as JSON; make it an array or object`);
   }
   parents.add(value);
-  if (Array.isArray(value)) value.forEach((item, index) => checkItem(item, `${path}[${index}]`, parents));
-  else {
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) checkItem(value[index], `${path}[${index}]`, parents);
+  } else {
     for (const [key, item] of Object.entries(value)) {
       checkText(key, path);
       check(item, `${path}.${key}`, parents);
@@ -78,4 +79,14 @@ function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
     value !== null &&
     typeof (value as { toJSON?: unknown }).toJSON === 'function'
   );
+}
+
+function converted(value: { toJSON(key: string): unknown }, path: string): unknown {
+  if (value instanceof Date && Number.isNaN(value.getTime()))
+    throw new Unfit(path, 'an invalid Date would become null');
+  try {
+    return value.toJSON('');
+  } catch (error) {
+    throw new Unfit(path, `its toJSON failed: ${String(error)}`);
+  }
 }

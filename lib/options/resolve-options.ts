@@ -104,5 +104,6 @@ export function resolveOptions(
 function resolveWorker(worker: Given['worker']): ResolvedOptions['worker'] {
   const none = { sagas: false, outbox: false, maxSagas: 0, lease: 10_000, id: undefined };
   const own = worker === false ? none : worker;
-  return { ...own, id: own.id ?? `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}` };
+  // A name may come back after a crash; what the process before it owned must not look like this one's.
+  return { ...own, id: `${own.id ?? `${hostname()}-${process.pid}`}-${randomBytes(4).toString('hex')}` };
 }

@@ -42,7 +42,7 @@ export interface WorkerOptions {
   maxSagas?: number | undefined;
   /** A silent worker is dead after it; at least 500 ms. Default `'10s'`. */
   lease?: Duration | undefined;
-  /** Name in logs and tables; unique among live processes. Default: host, pid, random. */
+  /** Name in logs and tables, to which a random part is added. Default: host and pid. */
   id?: string | undefined;
 }
 

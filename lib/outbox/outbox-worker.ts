@@ -22,6 +22,7 @@ export interface OutboxWorkerSettings {
 }
 
 const LEASE_INTERVAL_MS = 1_000;
+const LEASE_LOST = 'the lease of this worker has run out';
 const FAILURES_UNTIL_WARNING = 4;
 
 /**
@@ -31,13 +32,15 @@ const FAILURES_UNTIL_WARNING = 4;
  */
 export class OutboxWorker {
   private readonly loop: PollingLoop;
-  private readonly position: ReadPosition;
+  private readonly position = new ReadPosition();
   private readonly pauses: ShardPauses;
   private reader: OutboxReader | undefined;
   private leaseAt = -Infinity;
+  /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
+  private batchSize: number;
 
   constructor(private readonly settings: OutboxWorkerSettings) {
-    this.position = new ReadPosition(settings.batchSize);
+    this.batchSize = settings.batchSize;
     this.pauses = new ShardPauses(settings.clock);
     this.loop = new PollingLoop({
       ...settings,
@@ -66,7 +69,7 @@ export class OutboxWorker {
 
   private async round(): Promise<boolean> {
     try {
-      if (!this.settings.identity.isAlive()) throw new Error('the lease of this worker has run out');
+      if (this.settings.identity.remainingMs() <= 0) throw new Error(LEASE_LOST);
       await this.lease();
       return await this.relay();
     } catch (error) {
@@ -84,15 +87,20 @@ export class OutboxWorker {
   }
 
   private async relay(): Promise<boolean> {
-    const request = this.position.request(this.pauses.current());
+    const { storage, identity, publisher, batchSize } = this.settings;
+    const request = this.position.request(this.pauses.current(), this.batchSize);
     if (request.positions.size === 0) return false;
-    this.reader ??= await this.settings.storage.openReader();
+    this.reader ??= await storage.openReader();
     const events = this.position.accept(await this.reader.read(request), request);
+    if (events.length === 0) return false;
+    const remainingMs = identity.remainingMs();
     // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
-    if (events.length === 0 || !this.settings.identity.isAlive()) return false;
-    const outcomes = await this.settings.publisher.publish(events);
+    if (remainingMs <= 0) throw new Error(LEASE_LOST);
+    const outcomes = await publisher.publish(events, remainingMs);
     const taken = events.filter((event) => outcomes.get(event)?.status === 'ok');
-    await this.settings.storage.remove(taken);
+    await storage.remove(taken);
+    this.batchSize =
+      taken.length === 0 ? Math.ceil(this.batchSize / 2) : Math.min(batchSize, this.batchSize * 2);
     this.holdBack(outcomes);
     return taken.length > 0;
   }

@@ -1,12 +1,16 @@
 import type { PublishItem, PublishOutcome } from '../events/publish.js';
 import type { Clock } from '../runtime/clock.js';
 import { errorText } from '../runtime/error-text.js';
+import { groupBy } from '../runtime/group-by.js';
 import type { PendingEvent } from './outbox-storage.js';
 
 /** Where events of one destination go: a broker, by shape. */
 export interface Destination {
   publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
 }
+
+/** How long a broker may take after the time-out to say which events it took before it. */
+const PARTIAL_GRACE_MS = 500;
 
 /** Hands batches to their destinations and finds out what became of each event. Never throws. */
 export class Publisher {
@@ -16,51 +20,58 @@ export class Publisher {
     private readonly clock: Clock,
   ) {}
 
-  /** One outcome per event; destinations do not wait for each other. */
-  async publish(events: readonly PendingEvent[]): Promise<ReadonlyMap<PendingEvent, PublishOutcome>> {
-    const groups = new Map<string, PendingEvent[]>();
-    for (const event of events)
-      groups.set(event.destination, [...(groups.get(event.destination) ?? []), event]);
-    const parts = await Promise.all([...groups].map(([name, group]) => this.publishTo(name, group)));
+  /**
+   * One outcome per event; destinations do not wait for each other.
+   * @param limitMs the most time there is, such as what is left of a lease
+   */
+  async publish(
+    events: readonly PendingEvent[],
+    limitMs = Infinity,
+  ): Promise<ReadonlyMap<PendingEvent, PublishOutcome>> {
+    const groups = groupBy(events, ({ destination }) => destination);
+    const ms = Math.min(this.timeoutMs, limitMs);
+    const parts = await Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, ms)));
     return new Map(parts.flat());
   }
 
   private async publishTo(
     name: string,
     group: readonly PendingEvent[],
+    ms: number,
   ): Promise<(readonly [PendingEvent, PublishOutcome])[]> {
-    const outcomes = await this.outcomes(name, group.map(toItem));
-    const missing = { status: 'retryable', reason: 'the broker gave no outcome for this event' } as const;
-    return group.map((event, index) => [event, outcomes[index] ?? missing]);
+    const { outcomes, reason } = await this.outcomes(name, group, ms).catch((error: unknown) => {
+      return { outcomes: [], reason: errorText(error) };
+    });
+    return group.map((event, index) => [event, outcomes[index] ?? { status: 'retryable', reason }]);
   }
 
-  private async outcomes(name: string, items: readonly PublishItem[]): Promise<readonly PublishOutcome[]> {
+  /** @returns the outcomes, and the reason of those that are missing */
+  private async outcomes(name: string, group: readonly PendingEvent[], ms: number) {
     const destination = this.destinations.get(name);
-    const all = (reason: string) => items.map(() => ({ status: 'retryable', reason }) as const);
-    if (!destination) return all(`no broker is named "${name}" in this process`);
+    if (!destination) return { outcomes: [], reason: `no broker is named "${name}" in this process` };
     const limit = new AbortController();
     const done = new AbortController();
-    const expiry = this.clock.delay(this.timeoutMs, done.signal).then(() => {
+    const work = destination.publish(group.map(toItem), limit.signal);
+    const expiry = this.clock.delay(ms, done.signal).then(async () => {
       if (!done.signal.aborted) limit.abort();
-      return all(`no answer within ${this.timeoutMs} ms`);
+      await this.clock.delay(PARTIAL_GRACE_MS, done.signal);
+      return undefined;
     });
     try {
-      return await Promise.race([destination.publish(items, limit.signal), expiry]);
-    } catch (error) {
-      return all(errorText(error));
+      const outcomes = (await Promise.race([work, expiry])) ?? [];
+      const reason = limit.signal.aborted
+        ? `no answer within ${ms} ms`
+        : 'the broker gave no outcome for this event';
+      return { outcomes, reason };
     } finally {
       done.abort();
+      work.catch(() => undefined);
     }
   }
 }
 
 function toItem({ eventId, type, key, payload, headers, createdAt }: PendingEvent): PublishItem {
   const own = JSON.parse(headers) as Record<string, string>;
-  return {
-    eventId,
-    type,
-    key,
-    payload,
-    headers: { ...own, id: eventId, type, key, occurredAt: createdAt.toISOString() },
-  };
+  const occurredAt = new Date(createdAt).toISOString();
+  return { eventId, type, key, payload, headers: { ...own, id: eventId, type, key, occurredAt } };
 }

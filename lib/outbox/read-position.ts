@@ -1,3 +1,4 @@
+import { groupBy } from '../runtime/group-by.js';
 import type { PendingEvent, ReadBatch, ReadRequest, ReadSnapshot } from './outbox-storage.js';
 
 /**
@@ -12,12 +13,6 @@ export class ReadPosition {
   private positions = new Map<number, bigint>();
   private snapshot: ReadSnapshot | undefined;
   private shardsWithRows = 0;
-
-  constructor(private readonly batchSize: number) {}
-
-  get owned(): readonly number[] {
-    return [...this.positions.keys()];
-  }
 
   /** New shards are read from their lowest pending id. */
   own(shards: readonly number[]): void {
@@ -35,18 +30,21 @@ export class ReadPosition {
     if (this.positions.has(shard)) this.positions.set(shard, 0n);
   }
 
-  /** @param paused shards to leave out */
-  request(paused: ReadonlySet<number>): ReadRequest {
+  /**
+   * @param paused shards to leave out
+   * @param batchSize events of all shards together
+   */
+  request(paused: ReadonlySet<number>, batchSize: number): ReadRequest {
     const positions = new Map([...this.positions].filter(([shard]) => !paused.has(shard)));
     // A fixed share per shard would drain one hot key at a fraction of the rate.
     const shards = Math.min(this.shardsWithRows || positions.size, positions.size);
-    return { positions, previous: this.snapshot, limit: Math.ceil(this.batchSize / Math.max(1, shards)) };
+    return { positions, previous: this.snapshot, limit: Math.ceil(batchSize / Math.max(1, shards)) };
   }
 
   /** Takes a batch and moves on. @returns the events to publish now, each shard's in the order of their ids */
   accept(batch: ReadBatch, { limit }: ReadRequest): readonly PendingEvent[] {
     const accepted: PendingEvent[] = [];
-    const byShard = groupByShard(batch.events);
+    const byShard = groupBy(batch.events, ({ shard }) => shard);
     for (const [shard, events] of byShard) {
       const position = this.positions.get(shard) ?? 0n;
       const late = events.filter(({ id }) => id <= position).length;
@@ -54,6 +52,7 @@ export class ReadPosition {
         this.restart(shard);
         continue;
       }
+      events.sort((a, b) => (a.id < b.id ? -1 : 1));
       accepted.push(...events);
       const last = events.at(-1)?.id ?? 0n;
       if (last > position) this.positions.set(shard, last);
@@ -62,15 +61,4 @@ export class ReadPosition {
     this.shardsWithRows = byShard.size;
     return accepted;
   }
-}
-
-function groupByShard(events: readonly PendingEvent[]): Map<number, PendingEvent[]> {
-  const groups = new Map<number, PendingEvent[]>();
-  for (const event of events) {
-    const group = groups.get(event.shard);
-    if (group) group.push(event);
-    else groups.set(event.shard, [event]);
-  }
-  for (const group of groups.values()) group.sort((a, b) => (a.id < b.id ? -1 : 1));
-  return groups;
 }

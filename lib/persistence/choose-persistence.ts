@@ -1,5 +1,6 @@
 import type { Clock } from '../runtime/clock.js';
 import { MemoryInProductionError, SagazOptionsError } from '../saga/state/errors.js';
+import { isIdentifier } from './typeorm/identifiers.js';
 import { memoryPersistence } from './memory/memory-persistence.js';
 import type { EntityManager } from '../typeorm-alias.js';
 import type { Persistence } from './persistence.js';
@@ -8,6 +9,7 @@ import { typeOrmPersistence, type TypeOrmPersistenceOptions } from './typeorm/ty
 export interface PersistenceChoice extends TypeOrmPersistenceOptions {
   readonly storage: 'typeorm' | 'memory' | undefined;
   readonly production: boolean;
+  readonly worker: { readonly sagas: boolean };
   readonly allowMemoryInProduction: boolean;
   /** The name it was asked for by; undefined for the unnamed one. */
   readonly dataSourceName: string | undefined;
@@ -35,13 +37,24 @@ export function choosePersistence(choice: PersistenceChoice, clock: Clock): Pers
       `dataSource: ${named} is of type ${dataSource.options.type}, and PostgreSQL is needed; ${advice}`,
     ]);
   }
+  const schema = choice.schema ?? dataSource.options.schema;
+  if (schema !== undefined && !isIdentifier(schema)) {
+    throw new SagazOptionsError([
+      `schema: "${schema}", the schema of ${named}, must be letters, digits and _; set schema`,
+    ]);
+  }
   return typeOrmPersistence(dataSource, choice);
 }
 
 function inMemory(
-  { production, allowMemoryInProduction }: PersistenceChoice,
+  { production, allowMemoryInProduction, worker }: PersistenceChoice,
   clock: Clock,
 ): Persistence<EntityManager> {
+  if (!worker.sagas) {
+    throw new SagazOptionsError([
+      'worker: on memory storage no other process could run the sagas; leave worker.sagas on',
+    ]);
+  }
   if (!production || allowMemoryInProduction) {
     // Memory has no transactions, so nobody is ever handed one.
     return memoryPersistence(clock) as unknown as Persistence<EntityManager>;

@@ -10,9 +10,17 @@ export interface Clock {
   delay(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Node's timers fire at once beyond 31 bits of milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  delay: (ms, signal) => sleep(ms, undefined, signal && { signal }).catch(() => undefined),
+  async delay(ms, signal) {
+    const end = performance.now() + ms;
+    for (let left = ms; left > 0 && !signal?.aborted; left = end - performance.now()) {
+      await sleep(Math.min(left, LONGEST_TIMER_MS), undefined, signal && { signal }).catch(() => undefined);
+    }
+  },
 };

@@ -48,7 +48,7 @@ export class PollingLoop {
 
   private async loop(): Promise<void> {
     const { interval, maxInterval, clock } = this.options;
-    let pause = interval;
+    let pause = 0;
     while (!this.stopping.signal.aborted) {
       this.waker = new AbortController();
       const busy = await this.safeRound();

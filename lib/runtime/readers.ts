@@ -133,10 +133,14 @@ function asRecord(value: unknown, place: Place): Readonly<Record<string, unknown
 
 /** A value as a message may show it: short, and never the inside of an object. */
 export function show(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > 40 ? `a text of ${value.length} characters` : `'${value}'`;
-  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string') return showText(value);
+  if (value === null || ['undefined', 'number', 'boolean'].includes(typeof value)) return String(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'function') return 'a function';
-  return value === undefined ? 'undefined' : `a value of type ${value.constructor?.name ?? typeof value}`;
+  return `a value of type ${(value as Partial<object>).constructor?.name ?? typeof value}`;
+}
+
+/** A URL may hold a password. */
+function showText(text: string): string {
+  return text.length > 40 || text.includes('://') ? 'a text' : `'${text}'`;
 }

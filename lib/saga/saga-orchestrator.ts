@@ -11,7 +11,7 @@ import { readySteps } from './execution/decisions.js';
 import type { SagaExecutor } from './execution/saga-executor.js';
 import { resultOf, snapshotOf, type SagaResult, type SagaSnapshot } from './execution/saga-result.js';
 import { initialState } from './execution/saga-state.js';
-import type { NewSaga, SagaStorage } from './saga-storage.js';
+import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
 import {
   PayloadTooLargeError,
   SagaConflictError,
@@ -55,8 +55,10 @@ export interface OrchestratorSettings<Tx> {
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
   readonly maxInputBytes: number;
-  /** Called after a saga was created that this process did not start to run itself. */
+  /** Called after a saga was created that this process does not run itself. */
   readonly wake: () => void;
+  /** Called for a saga that is waited for and does not run here. */
+  readonly claimAwaited: (sagaId: string) => Promise<void>;
 }
 
 const FIRST_LOOK_MS = 20;
@@ -92,12 +94,10 @@ export class SagaOrchestrator<Tx = unknown> {
     input: InputOf<T>,
     options: StartOptions<Tx> = {},
   ): Promise<SagaHandle<ResultsOf<T>>> {
-    const { storage, registry } = this.settings;
-    const definition = registry.resolve(saga, options.version);
-    const created = this.newSaga(definition, this.inputText(definition, input), options);
-    const { outcome, sagaId } = await storage.create(created, options.manager);
+    const definition = this.settings.registry.resolve(saga, options.version);
+    const fresh = this.newSaga(definition, this.inputText(definition, input), options);
+    const { outcome, sagaId } = await this.create(fresh, options.manager);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
-    if (outcome === 'created') this.run(created);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
   }
 
@@ -116,6 +116,7 @@ export class SagaOrchestrator<Tx = unknown> {
       const over = executor.over(sagaId);
       const result = over ? undefined : resultOf<R>(await this.row(sagaId));
       if (result) return result;
+      if (!over) await this.settings.claimAwaited(sagaId);
       const left = until - clock.monotonic();
       if (left <= 0) throw new SagaResultTimeoutError(sagaId, limitMs);
       if (this.closing.signal.aborted)
@@ -138,8 +139,9 @@ export class SagaOrchestrator<Tx = unknown> {
 
   private newSaga(definition: SagaDefinition, input: string, options: StartOptions<Tx>): NewSaga {
     const { executor, identity } = this.settings;
-    const here = options.manager === undefined && executor.room > 0 && identity.isAlive();
     const sagaId = uuidV7();
+    // In the caller's transaction a saga is born unowned: it is claimed once that has committed.
+    const here = options.manager === undefined && identity.remainingMs() > 0 && executor.reserve(sagaId);
     return {
       sagaId,
       name: definition.name,
@@ -154,13 +156,17 @@ export class SagaOrchestrator<Tx = unknown> {
     };
   }
 
-  private run(saga: NewSaga): void {
-    const { sagaId, name, version, input, correlationId, launch, owner } = saga;
-    if (owner === undefined) return this.settings.wake();
-    this.settings.executor.accept({
-      ...{ sagaId, name, version, input, correlationId, launch },
-      ...{ epoch: 1, status: 'running', journal: [], silentMs: undefined },
-    });
+  /** Should the reply be lost, the place is given back, and the worker claims a saga of its own that it does not hold. */
+  private async create(saga: NewSaga, manager: Tx | undefined): Promise<CreatedSaga> {
+    const { storage, executor, wake } = this.settings;
+    try {
+      const created = await storage.create(saga, manager);
+      if (created.outcome === 'created' && saga.owner !== undefined) executor.accept(ownedHere(saga));
+      else if (created.outcome === 'created') wake();
+      return created;
+    } finally {
+      executor.forgo(saga.sagaId);
+    }
   }
 
   private inputText(definition: SagaDefinition, input: unknown): string {
@@ -182,17 +188,19 @@ export class SagaOrchestrator<Tx = unknown> {
 
   private async pause(ms: number, over: Promise<void> | undefined): Promise<void> {
     const awake = new AbortController();
-    const signal = AbortSignal.any([awake.signal, this.closing.signal]);
-    // A wait without limit on a local run needs no timer.
-    const timer = Number.isFinite(ms) ? this.settings.clock.delay(ms, signal) : untilAborted(signal);
+    // A listener of our own: AbortSignal.any would leave one behind on a signal that lives as long as the process.
+    const close = () => awake.abort();
+    this.closing.signal.addEventListener('abort', close);
+    const timer = this.settings.clock.delay(ms, awake.signal);
     await Promise.race([timer, ...(over ? [over] : [])]);
+    this.closing.signal.removeEventListener('abort', close);
     awake.abort();
   }
 }
 
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+function ownedHere({ sagaId, name, version, input, correlationId, launch }: NewSaga): ClaimedSaga {
+  const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined } as const;
+  return { sagaId, name, version, input, correlationId, launch, ...fresh };
 }
 
 function waitLimit(timeout: Duration): number {

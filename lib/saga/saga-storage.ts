@@ -38,6 +38,8 @@ export interface SagaWrite {
   readonly status?: SagaStatus;
   /** With an ended status: JSON texts of the results and of the error. */
   readonly end?: { readonly results: string; readonly error: string | null };
+  /** Lets go of the saga, so that any worker may claim it. */
+  readonly release?: boolean;
 }
 
 /** A saga that this process owns now, with what it needs to go on. */
@@ -61,8 +63,10 @@ export interface ClaimRequest {
   /** Milliseconds after which a worker that was not heard of is dead. */
   readonly leaseMs: number;
   readonly versions: readonly SagaVersion[];
-  /** Sagas of this worker that it has lost track of, after a fault of the storage. */
-  readonly lost: readonly string[];
+  /** Sagas that this worker runs or is about to. What else it owns it has lost track of, and claims anew. */
+  readonly held: readonly string[];
+  /** Only this saga. */
+  readonly only?: string;
   readonly limit: number;
 }
 
@@ -115,7 +119,7 @@ export abstract class SagaStorage<Tx = unknown> {
   /** Creates a saga, in the caller's transaction when one is given. Decides races on the idempotency key. */
   abstract create(saga: NewSaga, tx?: Tx): Promise<CreatedSaga>;
 
-  /** Stores a write. May be repeated: entries that are there already are left as they are. */
+  /** Stores a write. May be repeated: when its entries are there already, nothing of it is stored again. */
   abstract append(write: SagaWrite): Promise<void>;
 
   /** Opens a transaction for a step. */
@@ -131,13 +135,10 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract retire(workerId: string): Promise<void>;
 
   /**
-   * Takes sagas that nobody runs: without an owner, or of a worker that was not heard of for `leaseMs`; each with
-   * epoch + 1. The journal is read after the claim has committed, so the last entry of the old owner is in it.
+   * Takes sagas that nobody runs: without an owner, of a worker that was not heard of for `leaseMs`, or of this one
+   * but not `held`; each with epoch + 1, and each by one of the workers that ask at once. The journal is read after the claim has committed, so the last entry of the old owner is in it.
    */
   abstract claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]>;
-
-  /** Lets go of a saga, so that any worker may claim it. Does nothing when it is not this epoch's any more. */
-  abstract release(sagaId: string, epoch: number): Promise<void>;
 
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 

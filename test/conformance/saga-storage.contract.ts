@@ -42,7 +42,7 @@ function claimOf(saga: NewSaga, workerId: string, overrides: Partial<ClaimReques
     workerId,
     leaseMs: 10_000,
     versions: [{ name: saga.name, version: saga.version }],
-    lost: [],
+    held: [saga.sagaId],
     limit: 10,
     ...overrides,
   };
@@ -108,8 +108,10 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
   {
     name: 'finds nothing under an unknown id',
     async run({ sagas }) {
-      assert.equal(await sagas.find(uuidV7()), undefined);
-      assert.deepEqual(await sagas.journal(uuidV7()), []);
+      for (const id of [uuidV7(), 'no-uuid']) {
+        assert.equal(await sagas.find(id), undefined);
+        assert.deepEqual(await sagas.journal(id), []);
+      }
     },
   },
   {
@@ -237,16 +239,52 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
-    name: 'gives a worker its own saga again only when it says that it lost it',
+    name: 'gives a worker its own saga again only when it does not hold it',
     async run({ sagas }) {
       const owner = unique('w1');
       const saga = newSaga({ owner, launch: ['a'] });
       await sagas.heartbeat({ id: owner, relays: false });
       await sagas.create(saga);
-      assert.deepEqual(await sagas.claim(claimOf(saga, owner)), []);
-      const [claimed] = await sagas.claim(claimOf(saga, owner, { lost: [saga.sagaId] }));
+      assert.deepEqual(await sagas.claim(claimOf(saga, owner, { leaseMs: 0 })), []);
+      const [claimed] = await sagas.claim(claimOf(saga, owner, { held: [] }));
       assert.equal(claimed?.epoch, 2);
+      assert.equal(claimed.silentMs, undefined);
       await assert.rejects(sagas.append(writeOf(saga, 1)), FencedError);
+    },
+  },
+  {
+    name: 'gives every saga to one of several workers that claim again and again',
+    async run({ sagas }) {
+      const name = unique('saga');
+      for (let count = 0; count < 300; count++) await sagas.create(newSaga({ name }));
+      const workers = Array.from({ length: 6 }, () => unique('w'));
+      const claimAll = async (workerId: string) => {
+        await sagas.heartbeat({ id: workerId, relays: false });
+        const held: string[] = [];
+        for (let empty = 0; empty < 3;) {
+          const versions = [{ name, version: 1 }];
+          const claimed = await sagas.claim({ workerId, leaseMs: 10_000, versions, held, limit: 20 });
+          held.push(...claimed.map(({ sagaId }) => sagaId));
+          empty = claimed.length === 0 ? empty + 1 : 0;
+        }
+        return held;
+      };
+      const held = (await Promise.all(workers.map(claimAll))).flat();
+      assert.equal(held.length, 300);
+      assert.equal(new Set(held).size, 300);
+    },
+  },
+  {
+    name: 'claims the one saga that is asked for',
+    async run({ sagas }) {
+      const name = unique('saga');
+      const [first, second] = [newSaga({ name }), newSaga({ name })];
+      for (const saga of [first, second]) await sagas.create(saga);
+      const claimed = await sagas.claim(claimOf(first, unique('w'), { only: second.sagaId }));
+      assert.deepEqual(
+        claimed.map(({ sagaId }) => sagaId),
+        [second.sagaId],
+      );
     },
   },
   {
@@ -278,9 +316,9 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const saga = newSaga({ owner, launch: ['a'] });
       await sagas.heartbeat({ id: owner, relays: false });
       await sagas.create(saga);
-      await sagas.release(saga.sagaId, 7);
+      await assert.rejects(sagas.append(writeOf(saga, 7, { entries: [], release: true })), FencedError);
       assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'))), []);
-      await sagas.release(saga.sagaId, 1);
+      await sagas.append(writeOf(saga, 1, { entries: [], release: true }));
       assert.equal((await sagas.claim(claimOf(saga, unique('w3'))))[0]?.epoch, 2);
     },
   },

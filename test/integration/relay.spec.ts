@@ -42,8 +42,9 @@ describeWith('postgres', 'the relay', () => {
 
   async function startRelay(destination: Destination, batchSize: number): Promise<Relay> {
     const common = { clock: systemClock, log: QUIET, leaseMs: 1_000 };
-    const lease = new WorkerLease({ ...common, id: uuidV7(), relays: true, storage: persistence.sagas });
+    const lease = new WorkerLease({ ...common, id: uuidV7(), storage: persistence.sagas });
     await lease.start();
+    await lease.setRelays(true);
     const publisher = new Publisher(new Map([['default', destination]]), 5_000, systemClock);
     const worker = new OutboxWorker({
       ...{ ...common, identity: lease, storage: persistence.outbox, publisher, batchSize },

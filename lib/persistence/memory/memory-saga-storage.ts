@@ -57,16 +57,15 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   append(write: SagaWrite): Promise<void> {
     const row = this.database.sagas.get(write.sagaId);
-    if (row?.epoch !== write.epoch)
-      return Promise.reject(
-        new FencedError(`saga ${write.sagaId} is not owned under epoch ${write.epoch} any more`),
-      );
+    if (row?.epoch !== write.epoch) return Promise.reject(fenced(write));
     const known = new Set(row.journal.map(({ seq }) => seq));
     const fresh = write.entries.filter(({ seq }) => !known.has(seq));
+    if (fresh.length === 0 && write.entries.length > 0) return Promise.resolve();
     row.journal.push(...fresh);
-    if (fresh.length > 0) this.database.addEvents(write.events);
+    this.database.addEvents(write.events);
     if (write.status) row.status = write.status;
     if (write.end) this.end(row, write.end);
+    if (write.release) row.owner = undefined;
     return Promise.resolve();
   }
 
@@ -102,12 +101,6 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
         this.isFree(row, request),
     );
     return Promise.resolve(free.slice(0, request.limit).map((row) => this.take(row, request.workerId)));
-  }
-
-  release(sagaId: string, epoch: number): Promise<void> {
-    const row = this.database.sagas.get(sagaId);
-    if (row?.epoch === epoch) row.owner = undefined;
-    return Promise.resolve();
   }
 
   find(sagaId: string): Promise<SagaRow | undefined> {
@@ -148,8 +141,10 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.endedAt = new Date(this.clock.now());
   }
 
-  private isFree({ owner, saga }: MemorySaga, { workerId, leaseMs, lost }: ClaimRequest): boolean {
-    if (owner === undefined || (owner === workerId && lost.includes(saga.sagaId))) return true;
+  private isFree({ owner, saga }: MemorySaga, { workerId, leaseMs, held, only }: ClaimRequest): boolean {
+    if (only !== undefined && saga.sagaId !== only) return false;
+    if (owner === undefined) return true;
+    if (owner === workerId) return !held.includes(saga.sagaId);
     const silence = this.database.silence(owner, this.clock.monotonic());
     return silence === undefined || silence > leaseMs;
   }
@@ -177,4 +172,8 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       silentMs,
     };
   }
+}
+
+function fenced({ sagaId, epoch }: SagaWrite): FencedError {
+  return new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
 }

@@ -4,13 +4,17 @@ import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/Postgres
 /** Journal, relay, heartbeat and claims never wait behind the application's queries. */
 const ENGINE_CONNECTIONS = 4;
 
+/** A statement on a connection that has died silently must not hold up its loop for ever. */
+const QUERY_TIMEOUT_MS = 30_000;
+
 /** The engine's own small DataSource: the application's connection settings, none of its entities or migrations. */
 export function engineDataSource(application: DataSource): DataSource {
   const options = application.options as PostgresDataSourceOptions;
   const name =
     options.applicationName === undefined ? 'nestjs-sagaz' : `${options.applicationName} nestjs-sagaz`;
+  const { isolationLevel: _, ...inherited } = options;
   return new DataSource({
-    ...options,
+    ...inherited,
     applicationName: name,
     entities: [],
     subscribers: [],
@@ -18,7 +22,14 @@ export function engineDataSource(application: DataSource): DataSource {
     synchronize: false,
     dropSchema: false,
     migrationsRun: false,
+    installExtensions: false,
+    cache: false,
     poolSize: ENGINE_CONNECTIONS,
-    extra: { ...(options.extra as object | undefined), max: ENGINE_CONNECTIONS },
+    extra: {
+      ...(options.extra as object | undefined),
+      max: ENGINE_CONNECTIONS,
+      query_timeout: QUERY_TIMEOUT_MS,
+      keepAlive: true,
+    },
   });
 }

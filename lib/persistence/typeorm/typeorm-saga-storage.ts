@@ -9,7 +9,7 @@ import {
   type SagaWrite,
   type WorkerBeat,
 } from '../../saga/saga-storage.js';
-import { FencedError } from '../../saga/state/errors.js';
+import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { eventArrays } from './event-arrays.js';
 import type { Tables } from './identifiers.js';
@@ -30,9 +30,12 @@ export interface TypeOrmStorageSettings {
   readonly scope: TransactionScope;
 }
 
-interface Querying {
-  query(sql: string, parameters?: unknown[]): Promise<unknown>;
+interface InputRow {
+  readonly sagaId: string;
+  readonly input: string;
 }
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Sagas in PostgreSQL. Every write is one statement, fenced by the row lock on the saga and its epoch. */
 export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
@@ -44,7 +47,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
 
   async create(saga: NewSaga, tx?: EntityManager): Promise<CreatedSaga> {
     const { sagaId, name, idempotencyKey, inputHash } = saga;
-    const on = tx === undefined ? this.settings.engine : openTransaction(tx);
+    const runner = tx === undefined ? undefined : openTransaction(tx);
+    const on = runner ? runner.query.bind(runner) : this.settings.engine;
     const rows = await this.rows(on, sql.createSagaSql, creationParameters(saga));
     if (rows.length > 0 || idempotencyKey === undefined) return { outcome: 'created', sagaId };
     const [taken] = await this.rows<{ sagaId: string; inputHash: string }>(on, sql.findKeySql, [
@@ -69,7 +73,9 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       await runner.release();
       throw error;
     }
-    return new TypeOrmSagaTransaction(runner, this.settings.scope, (on, write) => this.store(on, write));
+    return new TypeOrmSagaTransaction(runner, this.settings.scope, (query, write) =>
+      this.store(query, write),
+    );
   }
 
   isTransient(error: unknown): boolean {
@@ -84,22 +90,21 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     await this.rows(this.settings.engine, retireSql, [workerId]);
   }
 
-  async claim({ workerId, leaseMs, versions, lost, limit }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
+  async claim({
+    workerId,
+    leaseMs,
+    versions,
+    held,
+    only,
+    limit,
+  }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const names = versions.map(({ name }) => name);
     const numbers = versions.map(({ version }) => version);
-    const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, [
-      workerId,
-      leaseMs,
-      names,
-      numbers,
-      lost,
-      limit,
-    ]);
+    const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null];
+    const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, parameters);
     if (!claimed || claimed.length === 0) return [];
     const ids = claimed.map(({ sagaId }) => sagaId);
-    const inputs = await this.rows<{ sagaId: string; input: string }>(this.settings.engine, sql.inputsSql, [
-      ids,
-    ]);
+    const inputs = await this.rows<InputRow>(this.settings.engine, sql.inputsSql, [ids]);
     const journals = await this.journals(ids);
     const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
     return claimed.map((row) => ({
@@ -111,16 +116,16 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     }));
   }
 
-  async release(sagaId: string, epoch: number): Promise<void> {
-    await this.rows(this.settings.engine, sql.releaseSql, [sagaId, epoch]);
-  }
-
   async find(sagaId: string): Promise<SagaRow | undefined> {
+    if (!UUID.test(sagaId)) return undefined;
     const [row] = await this.rows<SagaRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
-    return row;
+    return (
+      row && { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) }
+    );
   }
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {
+    if (!UUID.test(sagaId)) return [];
     return (await this.journals([sagaId])).get(sagaId) ?? [];
   }
 
@@ -132,25 +137,31 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return journals;
   }
 
-  private async store(on: DataSource | QueryRunner, write: SagaWrite): Promise<void> {
-    const { sagaId, epoch, entries, events, status, end } = write;
-    const base = [
-      sagaId,
-      epoch,
-      JSON.stringify(entries),
-      status ?? null,
-      end !== undefined,
-      end?.results ?? null,
-      end?.error ?? null,
-    ];
+  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<void> {
+    const { sagaId, epoch, entries, events, status = null, end, release = false } = write;
+    const ending = [end !== undefined, end?.results ?? null, end?.error ?? null];
+    const base = [sagaId, epoch, JSON.stringify(entries), status, ...ending, release];
     const withEvents = events.length > 0;
     const text = (tables: Tables) => sql.appendSql(tables, withEvents);
-    const held = await this.rows(on, text, withEvents ? [...base, ...eventArrays(events)] : base);
-    if (held.length === 0) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
+    const parameters = withEvents ? [...base, ...eventArrays(events)] : base;
+    const [held] = await this.rows<{ stored: number }>(on, text, parameters);
+    if (!held) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
+    // On a connection of its own a transaction cannot have written these entries before.
+    if (typeof on === 'function' && held.stored < entries.length) {
+      throw new CommitUnknownError(`entry ${entries[0]?.seq} of saga ${sagaId} is there already`);
+    }
   }
 
-  private async rows<T>(on: Querying, text: (tables: Tables) => string, parameters: unknown[]): Promise<T[]> {
-    return (await on.query(text(this.settings.tables), parameters)) as T[];
+  private async rows<T>(
+    on: DataSource | QueryRunner['query'],
+    text: (tables: Tables) => string,
+    parameters: unknown[],
+  ): Promise<T[]> {
+    const sqlText = text(this.settings.tables);
+    const rows: unknown = await (typeof on === 'function'
+      ? on(sqlText, parameters)
+      : on.query(sqlText, parameters));
+    return rows as T[];
   }
 }
 

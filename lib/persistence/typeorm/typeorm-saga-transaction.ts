@@ -1,16 +1,34 @@
 import type { EntityManager, QueryRunner } from 'typeorm';
 import type { SagaTransaction, SagaWrite } from '../../saga/saga-storage.js';
-import { CommitUnknownError } from '../../saga/state/errors.js';
+import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
 import { isRefusal } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 
-/** A transaction of the application's DataSource, at whose end the journal and the events of a step join it. */
+/** What this class knows of TypeORM's query runner beyond its interface. */
+interface Internals {
+  /** 1 in a transaction, more in nested ones. */
+  transactionDepth: number;
+  isTransactionActive: boolean;
+  releasePostgresConnection(error: Error): Promise<void>;
+}
+
+/**
+ * A transaction of the application's DataSource, at whose end the journal and the events of a step join it.
+ *
+ * Once the step has settled, the query runner is sealed: a statement that the step left behind, not awaited, would
+ * otherwise run after COMMIT or ROLLBACK, on its own.
+ */
 export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
+  private readonly query: QueryRunner['query'];
+  private sealed = false;
+
   constructor(
     private readonly runner: QueryRunner,
     private readonly scope: TransactionScope,
-    private readonly store: (runner: QueryRunner, write: SagaWrite) => Promise<void>,
-  ) {}
+    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<void>,
+  ) {
+    this.query = runner.query.bind(runner);
+  }
 
   get tx(): EntityManager {
     return this.runner.manager;
@@ -21,31 +39,51 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   }
 
   async commit(write: SagaWrite): Promise<void> {
+    const { broadcaster } = this.runner;
+    await broadcaster.broadcast('BeforeTransactionCommit');
+    if (this.internals.transactionDepth !== 1) {
+      throw new Error('the step returned while a nested transaction was open: await it inside the step');
+    }
+    this.seal();
     // The fence takes the row lock and is the last statement, so a later claim that gets the lock knows the outcome.
-    await this.store(this.runner, write);
-    try {
-      await this.runner.commitTransaction();
-    } catch (error) {
+    await this.store(this.query, write);
+    await this.query('COMMIT').catch((error: unknown) => {
       if (isRefusal(error)) throw error;
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
-    }
+    });
+    this.internals.isTransactionActive = false;
+    // It is committed: a subscriber that fails changes nothing any more.
+    await broadcaster.broadcast('AfterTransactionCommit').catch(() => undefined);
     await this.runner.release();
   }
 
   async rollback(handlerSettled: boolean): Promise<void> {
     if (this.runner.isReleased) return;
+    this.seal();
     if (!handlerSettled) return this.destroy();
     try {
-      await this.runner.rollbackTransaction();
+      // Not TypeORM's own, which in a nested transaction goes back to its savepoint only.
+      await this.query('ROLLBACK');
+      this.internals.isTransactionActive = false;
       await this.runner.release();
     } catch {
       await this.destroy();
     }
   }
 
+  private get internals(): Internals {
+    return this.runner as unknown as Internals;
+  }
+
+  private seal(): void {
+    if (this.sealed) return;
+    this.sealed = true;
+    const tooLate = () => Promise.reject(new FencedError('ctx.manager was used after its step had settled'));
+    Object.assign(this.runner, { query: tooLate });
+  }
+
   /** Closes the connection, which ends the transaction on the server, whatever statement is under way. */
   private async destroy(): Promise<void> {
-    const runner = this.runner as unknown as { releasePostgresConnection(error: Error): Promise<void> };
-    await runner.releasePostgresConnection(new Error('a step of a saga did not end in time'));
+    await this.internals.releasePostgresConnection(new Error('a step of a saga did not end in time'));
   }
 }

@@ -18,13 +18,15 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
   const notes: string[] = [];
   const options = section(sagaFields(defaults))(draft.options, new Place(draft.place, notes));
   const steps = buildSteps(draft, options, notes);
-  const faults = [...notes.map(asFault), ...namingFaults(draft, steps)];
-  if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
+  const naming = namingFaults(draft, steps);
+  // Without known names there is no graph that could be looked at.
+  if (naming.length > 0)
+    return { definition: undefined, faults: [...notes.map(asFault), ...naming], warnings: [] };
 
   const graph = new StepGraph([...steps.values()], [...steps.values()].find((step) => step.pivot)?.name);
   const missing = missingCompensations(steps, graph);
-  const all = [...pivotFaults(steps, graph), ...(options.strict ? missing : [])];
-  if (all.length > 0) return { definition: undefined, faults: all, warnings: [] };
+  const faults = [...notes.map(asFault), ...pivotFaults(steps, graph), ...(options.strict ? missing : [])];
+  if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
   const definition = Object.freeze({ name: draft.name, version: draft.version, options, steps, graph });
   return { definition, faults: [], warnings: options.strict ? [] : missing };
 }
@@ -39,11 +41,19 @@ function buildSteps(
   );
   const read = stepOptions(options);
   return new Map(
-    withWrittenOrder(draft.steps).map(({ name, dependsOn, handler, place, options: given }) => {
+    withWrittenOrder(draft.steps).map(({ name, dependsOn, handler, probe, place, options: given }) => {
       const own = read(given, new Place(place, notes));
       return [
         name,
-        Object.freeze({ ...own, name, dependsOn, handler, place, compensation: compensations.get(name) }),
+        Object.freeze({
+          ...own,
+          name,
+          dependsOn,
+          handler,
+          probe,
+          place,
+          compensation: compensations.get(name),
+        }),
       ];
     }),
   );

@@ -4,6 +4,9 @@ import type { StepDefinition } from './saga-definition.js';
 import type { SagaDraft } from './saga-draft.js';
 import { findCycle, type StepGraph } from './step-graph.js';
 
+/** The colon separates saga id, step and undo in idempotency keys. */
+const STEP_NAME = /^[^:]+$/;
+
 type Steps = ReadonlyMap<string, Pick<StepDefinition, 'name' | 'dependsOn' | 'place'>>;
 
 const fault = (kind: DefinitionFaultKind, message: string): DefinitionFault => ({ kind, message });
@@ -24,6 +27,11 @@ function stepFaults(draft: SagaDraft): DefinitionFault[] {
   if (draft.steps.length === 0)
     faults.push(fault('NO_STEPS', `${draft.place}: saga "${draft.name}" has no @SagaStep`));
   for (const step of draft.steps) {
+    if (!STEP_NAME.test(step.name)) {
+      faults.push(
+        fault('INVALID_OPTION', `${step.place}: a step needs a name without ":", got "${step.name}"`),
+      );
+    }
     const other = seen.get(step.name);
     if (other !== undefined) {
       faults.push(
@@ -127,7 +135,7 @@ export function missingCompensations(
         !step.compensation &&
         !step.readOnly &&
         graph.phase(step.name) === 'before' &&
-        graph.descendants(step.name).size > 0,
+        othersMayFail(step.name, steps, graph),
     )
     .map((step) =>
       fault(
@@ -135,4 +143,9 @@ export function missingCompensations(
         `${step.place}: a later step may fail and nothing undoes "${step.name}"; add @Compensate('${step.name}') or readOnly: true`,
       ),
     );
+}
+
+/** Whether any step can fail once this one is completed: all but those that are completed before it begins. */
+function othersMayFail(name: string, steps: ReadonlyMap<string, StepDefinition>, graph: StepGraph): boolean {
+  return steps.size - 1 > graph.ancestors(name).size;
 }

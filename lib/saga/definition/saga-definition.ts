@@ -21,6 +21,8 @@ export interface StepDefinition extends ResolvedStepOptions {
   /** Class and method, for messages. */
   readonly place: string;
   readonly compensation: CompensationDefinition | undefined;
+  /** Asks the remote system what became of the action. */
+  readonly probe: Handler | undefined;
 }
 
 declare const types: unique symbol;

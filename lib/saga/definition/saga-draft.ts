@@ -18,6 +18,7 @@ export interface StepDraft {
   readonly dependsOn: readonly string[] | undefined;
   readonly options: unknown;
   readonly handler: Handler;
+  readonly probe: Handler | undefined;
   /** Class and method, for messages. */
   readonly place: string;
   /** True when it stands on another provider than the saga. */

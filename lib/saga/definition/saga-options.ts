@@ -41,6 +41,11 @@ export interface StepOptions<K extends string = string> {
   retry?: Retry | undefined;
   /** `'unknown'`: when the effect is there or may be there (default); `'completed'`: only when it is there; `'always'`: also after a known failure. */
   compensateOn?: CompensateOn | undefined;
+  /**
+   * Name of a method of the same provider that asks the remote system what became of the action. It is asked before an
+   * action that may have happened is run again or undone.
+   */
+  probe?: string | undefined;
   /** True for errors of which you know that nothing happened. */
   noEffectOn?: ((error: unknown) => boolean) | undefined;
 }

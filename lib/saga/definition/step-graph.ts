@@ -9,13 +9,15 @@ export type Phase = 'before' | 'pivot' | 'after';
 /** The steps of a saga and what follows what. Made only of nodes that were checked: known dependencies, no cycle. */
 export class StepGraph {
   readonly names: readonly string[];
+  private readonly direct: ReadonlyMap<string, readonly string[]>;
   private readonly before = new Map<string, ReadonlySet<string>>();
   private readonly after = new Map<string, Set<string>>();
 
   constructor(
-    private readonly nodes: readonly GraphNode[],
+    nodes: readonly GraphNode[],
     private readonly pivot: string | undefined,
   ) {
+    this.direct = new Map(nodes.map(({ name, dependsOn }) => [name, dependsOn]));
     this.names = nodes.map((node) => node.name);
     for (const name of this.names) this.after.set(name, new Set());
     for (const name of this.names) {
@@ -26,7 +28,7 @@ export class StepGraph {
   }
 
   dependencies(name: string): readonly string[] {
-    return this.nodes.find((node) => node.name === name)?.dependsOn ?? [];
+    return this.direct.get(name) ?? [];
   }
 
   /** Every step that must be completed before this one starts, near and far. */

@@ -22,11 +22,11 @@ export async function attemptOnce<T>(
   handler: (signal: AbortSignal) => Promise<T>,
   limits: AttemptLimits,
 ): Promise<T> {
+  limits.signal.throwIfAborted();
   const own = new AbortController();
   const settled = new AbortController();
   const abort = () => own.abort(limits.signal.reason);
   limits.signal.addEventListener('abort', abort, { once: true });
-  if (limits.signal.aborted) abort();
   const work = handler(own.signal).finally(() => settled.abort());
   try {
     return await Promise.race([work, expiry(own, settled.signal, limits)]);

@@ -4,20 +4,23 @@ import type { StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import { TransactionRequiredError } from '../state/errors.js';
 import { eventError } from '../state/event-error.js';
-import type { ActionContext, BaseContext, UndoContext } from './context.js';
+import type { ActionContext, ProbingContext, UndoContext } from './context.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 /** One attempt of an action or undo. */
 export interface Attempt {
   readonly step: StepDefinition;
   readonly number: number;
-  readonly signal: AbortSignal;
   readonly deadline: Date;
   /** The transaction of a transactional step. */
   readonly tx: unknown;
   /** Takes the events that the handler publishes. */
   readonly events: OutboxRecord[];
+  /** Set when the handler has settled: from then on it may not publish. */
+  settled: boolean;
 }
+
+const TOO_LATE = 'ctx.publish was called after the step had settled: await it inside the step';
 
 type AnyRecord = Record<string, unknown>;
 
@@ -28,25 +31,38 @@ export class ContextFactory {
     private readonly events: EventRules,
   ) {}
 
-  action(attempt: Attempt, state: SagaState): ActionContext<unknown, AnyRecord, unknown> {
-    return this.complete(attempt, { ...this.base(attempt, state, attempt.step.name), phase: 'action' });
+  action(
+    attempt: Attempt,
+    signal: AbortSignal,
+    state: SagaState,
+  ): ActionContext<unknown, AnyRecord, unknown> {
+    const base = this.base(attempt, signal, state);
+    return this.complete(attempt, { ...base, ...this.publishing(attempt), phase: 'action' });
   }
 
-  undo(attempt: Attempt, state: SagaState): UndoContext<unknown, unknown, AnyRecord, unknown> {
-    const { outcome, result } = stateOf(state, attempt.step.name);
+  undo(
+    attempt: Attempt,
+    signal: AbortSignal,
+    state: SagaState,
+  ): UndoContext<unknown, unknown, AnyRecord, unknown> {
+    const { outcome = 'unknown', result: text } = stateOf(state, attempt.step.name);
+    const result = text === null ? undefined : (JSON.parse(text) as unknown);
+    const base = this.base(attempt, signal, state);
+    const idempotencyKey = `${base.idempotencyKey}:undo`;
     return this.complete(attempt, {
-      ...this.base(attempt, state, `${attempt.step.name}:undo`),
-      phase: 'undo',
-      outcome: outcome ?? 'unknown',
-      result: result === null ? undefined : (JSON.parse(result) as unknown),
+      ...{ ...base, ...this.publishing(attempt), idempotencyKey, outcome, result, phase: 'undo' as const },
     });
   }
 
-  private base(
+  probe(
     attempt: Attempt,
+    signal: AbortSignal,
     state: SagaState,
-    key: string,
-  ): Omit<BaseContext<unknown, AnyRecord, unknown>, 'manager'> {
+  ): ProbingContext<unknown, AnyRecord, unknown> {
+    return Object.freeze({ ...this.base(attempt, signal, state), phase: 'probe' });
+  }
+
+  private base(attempt: Attempt, signal: AbortSignal, state: SagaState) {
     const { sagaId, name, epoch, correlationId, input } = this.saga;
     return {
       sagaId,
@@ -55,14 +71,17 @@ export class ContextFactory {
       attempt: attempt.number,
       input: JSON.parse(input) as object,
       results: resultsOf(state),
-      idempotencyKey: `${sagaId}:${key}`,
+      idempotencyKey: `${sagaId}:${attempt.step.name}`,
       fencingToken: epoch,
-      signal: attempt.signal,
+      signal,
       deadline: attempt.deadline,
       correlationId,
       headers: { sagaId, correlationId },
-      publish: (event) => this.publish(attempt, event),
     };
+  }
+
+  private publishing(attempt: Attempt) {
+    return { publish: (event: OutboxEventInput) => this.publish(attempt, event) };
   }
 
   /** `manager` is a getter, so that only those who ask for it learn that there is none. */
@@ -82,6 +101,7 @@ export class ContextFactory {
   }
 
   private publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
+    if (attempt.settled) return Promise.reject(new TransactionRequiredError(TOO_LATE));
     const { sagaId, correlationId } = this.saga;
     const made = makeEvent(event, this.events, { key: sagaId, headers: { sagaId, correlationId } });
     if ('fault' in made) return Promise.reject(eventError(event.type, made.fault));

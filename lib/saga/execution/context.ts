@@ -31,6 +31,17 @@ export interface ActionContext<I, R, Tx> extends BaseContext<I, R, Tx> {
   readonly phase: 'action';
 }
 
+/** What a probe is given: enough to ask the remote system what became of the action. */
+export interface ProbingContext<I, R, Tx> extends Omit<BaseContext<I, R, Tx>, 'manager' | 'publish'> {
+  readonly phase: 'probe';
+}
+
+/** What a probe found out. `failed` means that the action had no effect and will have none. */
+export type ProbeResult<T = unknown> =
+  | { readonly outcome: 'completed'; readonly result: T }
+  | { readonly outcome: 'failed' }
+  | { readonly outcome: 'unknown' };
+
 export interface UndoContext<I, T, R, Tx> extends BaseContext<I, R, Tx> {
   readonly phase: 'undo';
   /** What is known of the action's effect. */

@@ -58,21 +58,7 @@ export function reachedStatus(definition: SagaDefinition, state: SagaState): Sag
   return transition(state.status, state.undoFailures.length > 0 ? 'failed' : 'compensated');
 }
 
-/**
- * Steps that a new owner launches again: interrupted ones, while the saga goes forward. An ordinary step that has
- * used up its attempts is not run again; it counts as failed with unknown outcome.
- */
-export function relaunches(
-  definition: SagaDefinition,
-  state: SagaState,
-): { again: readonly string[]; spent: readonly string[] } {
-  const lost = definition.graph.names.filter((name) => stateOf(state, name).status === 'started');
-  if (state.status !== 'running') return { again: [], spent: [] };
-  const spent = lost.filter((name) => isSpent(definition, stepOf(definition, name), state));
-  return { again: spent.length > 0 ? [] : lost, spent };
-}
-
-function isSpent(definition: SagaDefinition, step: StepDefinition, state: SagaState): boolean {
-  const limited = definition.graph.phase(step.name) === 'before' && !step.transactional;
-  return limited && stateOf(state, step.name).launches >= step.retry.maxAttempts;
+/** Steps that were under way when the saga's process was lost, for the new owner to launch again. */
+export function relaunches(state: SagaState): readonly string[] {
+  return state.status === 'running' ? running(state) : [];
 }

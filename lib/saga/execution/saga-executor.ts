@@ -1,104 +1,140 @@
-import type { Clock } from '../../runtime/clock.js';
 import { errorText } from '../../runtime/error-text.js';
-import type { Log } from '../../runtime/log.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
-import { SagaRunner, type RunnerSettings } from './saga-runner.js';
+import { failureOf } from '../state/journal.js';
+import { SagaRunner, type RunEnd, type RunnerSettings } from './saga-runner.js';
 
 export interface ExecutorSettings extends RunnerSettings {
   readonly registry: SagaRegistry;
   /** Sagas running at once in this process. */
   readonly maxSagas: number;
-  readonly log: Log;
-}
-
-interface Run {
-  readonly runner: SagaRunner;
-  /** Resolves when nothing of the saga runs here any more, however that came. */
-  readonly over: Promise<void>;
 }
 
 /** The sagas that run in this process. */
 export class SagaExecutor {
-  /** Sagas of this process that a fault of the storage stopped; to be claimed anew. */
-  readonly lost = new Set<string>();
-  private readonly runs = new Map<string, Run>();
-  private readonly clock: Clock;
+  private readonly runners = new Set<SagaRunner>();
+  /** By saga id: resolves when nothing of it runs here any more. Undefined while it is only reserved. */
+  private readonly places = new Map<string, Promise<void> | undefined>();
   private open = false;
+  private stopping = false;
+  private abandoned = 0;
 
-  constructor(private readonly settings: ExecutorSettings) {
-    this.clock = settings.clock;
+  constructor(private readonly settings: ExecutorSettings) {}
+
+  /** How many more sagas may be taken; none before the start and from the drain on. */
+  get room(): number {
+    return this.open ? this.settings.maxSagas - this.places.size : 0;
   }
 
-  /** How many more sagas may be taken; none before the worker has started and from the drain on. */
-  get room(): number {
-    return this.open ? this.settings.maxSagas - this.runs.size : 0;
+  /** Sagas that run here or are about to. */
+  get held(): readonly string[] {
+    return [...this.places.keys()];
   }
 
   start(): void {
     this.open = true;
   }
 
-  /** Runs a saga that this process owns. */
+  /** Keeps a place for a saga that is about to be created for this process. @returns false when there is none */
+  reserve(sagaId: string): boolean {
+    if (this.room <= 0) return false;
+    this.places.set(sagaId, undefined);
+    return true;
+  }
+
+  /** Gives back a place that was not taken. */
+  forgo(sagaId: string): void {
+    if (this.places.get(sagaId) === undefined) this.places.delete(sagaId);
+  }
+
+  /** Runs a saga that this process owns. One that comes after the drain began is let go of again. */
   accept(saga: ClaimedSaga): void {
-    const definition = this.settings.registry.find(saga.name, saga.version);
-    if (!definition)
-      throw new Error(
-        `claimed saga ${saga.sagaId} of ${saga.name} v${saga.version}, which is not registered`,
-      );
-    this.lost.delete(saga.sagaId);
-    const runner = new SagaRunner(saga, definition, this.settings);
-    this.runs.set(saga.sagaId, { runner, over: this.follow(runner) });
+    const over = (this.open ? this.run(saga) : this.release(saga)).finally(() => {
+      if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
+    });
+    this.places.set(saga.sagaId, over);
   }
 
   /** Resolves when the saga no longer runs here; undefined when it does not run here. */
   over(sagaId: string): Promise<void> | undefined {
-    return this.runs.get(sagaId)?.over;
+    return this.places.get(sagaId);
   }
 
-  /**
-   * Takes nothing more, lets running handlers finish up to the time limit, then aborts them.
-   * Resolves to the number of sagas that would not let go.
-   */
-  async drain(timeoutMs: number): Promise<number> {
+  /** Takes nothing more; what runs may finish. */
+  close(): void {
     this.open = false;
-    const runs = [...this.runs.values()];
-    for (const { runner } of runs) runner.drain();
-    const over = Promise.all(runs.map((run) => run.over));
-    if (await this.within(timeoutMs, over)) return 0;
-    for (const { runner } of this.runs.values()) runner.stop();
-    const grace = Math.max(
-      0,
-      ...[...this.runs.values()].map(({ runner }) => runner.definition.options.settleGrace),
-    );
-    await this.within(grace, over);
-    return this.runs.size;
+    for (const runner of this.runners) runner.drain();
   }
 
-  private async within(ms: number, work: Promise<unknown>): Promise<boolean> {
-    const timer = new AbortController();
-    const expired = this.clock.delay(ms, timer.signal).then(() => false);
-    const done = await Promise.race([work.then(() => true), expired]);
-    timer.abort();
-    return done;
+  /** Aborts what still runs. */
+  stop(): void {
+    this.stopping = true;
+    for (const runner of this.runners) runner.stop();
+  }
+
+  /** Resolves once nothing runs here or is about to. */
+  async idle(): Promise<void> {
+    const { clock } = this.settings;
+    while (this.places.size > 0) {
+      await Promise.race([...this.places.values()].map((over) => over ?? clock.delay(RESERVED_PAUSE_MS)));
+    }
+  }
+
+  /** Sagas of which a handler may still be running: those that hold a place, and those that were given up on. */
+  get leftRunning(): number {
+    return this.places.size + this.abandoned;
+  }
+
+  private async run(saga: ClaimedSaga): Promise<void> {
+    const runner = await this.runnerOf(saga);
+    if (!runner) return;
+    this.runners.add(runner);
+    if (!this.open) runner.drain();
+    if (this.stopping) runner.stop();
+    await this.follow(runner).finally(() => this.runners.delete(runner));
   }
 
   private async follow(runner: SagaRunner): Promise<void> {
-    const { sagaId, name } = runner.saga;
     const { log } = this.settings;
     try {
-      await runner.run();
+      const end: RunEnd = await runner.run();
+      if (end === 'abandoned') this.abandoned += 1;
     } catch (error) {
-      if (error instanceof FencedError) log.warn(`saga ${name} ${sagaId} is run by another process now`);
-      else {
-        this.lost.add(sagaId);
+      if (error instanceof FencedError) log.warn(`${error.message}; another process goes on`);
+      else
         log.error(
-          `saga ${name} ${sagaId} stopped here by a fault of the storage, it will be claimed anew: ${errorText(error)}`,
+          `${runner.title} stopped here by a fault of the storage, it will be claimed anew: ${errorText(error)}`,
         );
-      }
-    } finally {
-      this.runs.delete(sagaId);
     }
   }
+
+  /** A saga that its definition cannot explain is parked for an operator. */
+  private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
+    const { registry, storage, log } = this.settings;
+    const { sagaId, epoch, name, version } = saga;
+    try {
+      const definition = registry.find(name, version);
+      if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
+      return new SagaRunner(saga, definition, this.settings);
+    } catch (error) {
+      log.error(`saga ${name} ${sagaId} is parked: ${errorText(error)}`);
+      const end = { results: '{}', error: JSON.stringify(failureOf(error)) };
+      const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
+      await storage
+        .append(write)
+        .catch((fault: unknown) => log.error(`saga ${name} ${sagaId}: ${errorText(fault)}`));
+      return undefined;
+    }
+  }
+
+  private async release({ sagaId, epoch, name }: ClaimedSaga): Promise<void> {
+    const { storage, log } = this.settings;
+    const write = { sagaId, epoch, entries: [], events: [], release: true };
+    await storage
+      .append(write)
+      .catch((error: unknown) => log.warn(`saga ${name} ${sagaId}: ${errorText(error)}`));
+  }
 }
+
+const RESERVED_PAUSE_MS = 10;

@@ -1,50 +1,67 @@
 import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
+import type { Log } from '../../runtime/log.js';
 import { Turn } from '../../runtime/turn.js';
-import { stepOf, type SagaDefinition } from '../definition/saga-definition.js';
+import type { WorkerIdentity } from '../../runtime/worker-identity.js';
+import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, SagaStorage, SagaWrite } from '../saga-storage.js';
-import { SagaCancelledError, ShutdownError } from '../state/errors.js';
-import type { JournalEntry } from '../state/journal.js';
+import { CommitUnknownError, FencedError, SagaCancelledError, ShutdownError } from '../state/errors.js';
+import type { JournalEntry, ReleaseRecord } from '../state/journal.js';
 import { isEnded, type SagaStatus } from '../state/saga-status.js';
 import { ContextFactory } from './context-factory.js';
-import { readySteps, readyUndos, reachedStatus, relaunches, running } from './decisions.js';
+import { reachedStatus, readySteps, readyUndos, relaunches, running } from './decisions.js';
+import { LostActions } from './lost-actions.js';
 import { endOf } from './saga-result.js';
 import { applyEntry, initialState, launchSteps, stateOf, type SagaState } from './saga-state.js';
+import type { Fact, StepHost } from './step-host.js';
 import { actionJob, undoJob, type StepJob } from './step-job.js';
-import { StepRunner, type Fact, type StepHost } from './step-runner.js';
+import { StepRunner } from './step-runner.js';
 
 export interface RunnerSettings {
   readonly storage: SagaStorage;
+  readonly identity: WorkerIdentity;
+  readonly leaseMs: number;
   readonly clock: Clock;
+  readonly log: Log;
   readonly events: EventRules;
   readonly maxResultBytes: number;
   /** Called after events were committed, so that the relay need not wait for its next poll. */
   readonly wakeRelay: () => void;
 }
 
-/** `ended`: nothing is left to do. `released`: another process goes on. */
-export type RunEnd = 'ended' | 'released';
+/**
+ * `ended`: nothing is left to do. `released`: another process goes on. `abandoned`: a handler would not settle, so
+ * only the death of this process, seen by its lease, frees the saga.
+ */
+export type RunEnd = 'ended' | 'released' | 'abandoned';
 
 /**
  * Runs one saga that this process owns, from its journal to its end. What happens next follows from the state alone
- * (`decisions.ts`); this class starts handlers, writes what they report, one write at a time, and starts what the write
+ * (`decisions.ts`); this class starts handlers, writes what they report, one write at a time, and starts what a write
  * launched once it is durable.
  */
 export class SagaRunner implements StepHost {
   readonly contexts: ContextFactory;
   readonly storage: SagaStorage;
   readonly clock: Clock;
+  readonly log: Log;
   readonly maxResultBytes: number;
+  readonly title: string;
   private current: SagaState;
+  /** The status in the database: a parked saga is written as such once its last handler has ended. */
   private written: SagaStatus;
   private pending: Fact[] = [];
-  private readonly turn = new Turn();
-  private readonly active = new Map<string, AbortController>();
-  private readonly drainer = new AbortController();
-  private readonly end = new Deferred<RunEnd>();
+  private unsettled = 0;
   private fault: { readonly error: unknown } | undefined;
+  private readonly begun = new Set<string>();
+  private readonly active = new Map<string, AbortController>();
+  private readonly turn = new Turn();
+  private readonly halt = new AbortController();
+  private readonly end = new Deferred<RunEnd>();
+  private readonly lostActions: LostActions;
 
+  /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
   constructor(
     readonly saga: ClaimedSaga,
     readonly definition: SagaDefinition,
@@ -52,15 +69,18 @@ export class SagaRunner implements StepHost {
   ) {
     this.storage = settings.storage;
     this.clock = settings.clock;
+    this.log = settings.log;
     this.maxResultBytes = settings.maxResultBytes;
+    this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.contexts = new ContextFactory(saga, settings.events);
     const first = initialState(definition, saga.launch);
     this.current = saga.journal.reduce((state, entry) => applyEntry(definition, state, entry), first);
     this.written = saga.status;
+    this.lostActions = new LostActions(saga, this.current, settings);
   }
 
   /**
-   * Resolves when the saga has ended or was released.
+   * Resolves when nothing of the saga runs here any more.
    * @throws FencedError when another process owns it; any other error is a fault of the storage, after which the saga
    * must be claimed anew, because a write may or may not have been stored
    */
@@ -75,13 +95,13 @@ export class SagaRunner implements StepHost {
     return this.current;
   }
 
-  get draining(): AbortSignal {
-    return this.drainer.signal;
+  get halting(): AbortSignal {
+    return this.halt.signal;
   }
 
   /** Starts nothing new; what runs may finish. The saga is released as soon as nothing of it runs here. */
   drain(): void {
-    this.drainer.abort();
+    this.halt.abort();
     this.settle();
   }
 
@@ -90,35 +110,46 @@ export class SagaRunner implements StepHost {
     this.abortAll(new ShutdownError('the process is shutting down'));
   }
 
+  requireLease(): void {
+    if (this.settings.identity.remainingMs() > 0) return;
+    throw new FencedError(`${this.title}: the lease of this process has run out`);
+  }
+
+  handlerCalled(settled: Promise<unknown>): void {
+    this.unsettled += 1;
+    const done = () => {
+      this.unsettled -= 1;
+    };
+    settled.then(done, done);
+  }
+
   record(facts: readonly Fact[], store?: (write: SagaWrite) => Promise<void>): Promise<void> {
     if (store) return this.turn.run(() => this.write(facts, store));
     this.pending.push(...facts);
     return this.turn.run(async () => {
       const batch = this.pending.splice(0);
-      if (batch.length > 0) await this.write(batch, (write) => this.storage.append(write));
+      if (batch.length > 0) await this.write(batch, (write) => this.append(write));
     });
   }
 
+  /** Continues what another process began, and starts what is ready. */
   private async resume(): Promise<void> {
-    const { again, spent } = relaunches(this.definition, this.current);
-    const facts: Fact[] = [{ kind: 'resumed', step: null, attempt: 0, data: null, events: [] }];
-    for (const step of spent) {
-      const lost = {
-        code: 'SAGAZ_INTERRUPTED',
-        message: 'its process was lost while it ran, and it may not be repeated',
-        step,
-        outcome: 'unknown',
-      };
-      facts.push({
-        kind: 'step_failed',
-        step,
-        attempt: stateOf(this.current, step).launches,
-        data: JSON.stringify(lost),
-        events: [],
-      });
-    }
-    await this.turn.run(() => this.write(facts, (write) => this.storage.append(write), again));
+    await this.turn.run(async () => {
+      if (this.halting.aborted) return;
+      const facts: Fact[] = [{ kind: 'resumed', step: null, attempt: 0, data: null, events: [] }];
+      await this.write(facts, (write) => this.append(write), relaunches(this.current));
+    });
     this.settle();
+  }
+
+  /** Whatever comes of it, a write that failed may have been stored: nothing more is written under this claim. */
+  private async append(write: SagaWrite): Promise<void> {
+    try {
+      await this.storage.append(write);
+    } catch (error) {
+      this.crash(error);
+      throw error;
+    }
   }
 
   private async write(
@@ -126,17 +157,20 @@ export class SagaRunner implements StepHost {
     store: (write: SagaWrite) => Promise<void>,
     again: readonly string[] = [],
   ): Promise<void> {
+    if (this.fault)
+      throw new FencedError(`${this.title} stopped here by a fault`, { cause: this.fault.error });
     const { entries, next } = this.fold(facts, again);
     const ended = isEnded(next.status) && running(next).length === 0;
     const status = ended || !isEnded(next.status) ? next.status : this.written;
     const events = facts.flatMap((fact) => fact.events);
-    await store({
-      sagaId: this.saga.sagaId,
-      epoch: this.saga.epoch,
-      entries,
-      events,
+    const { sagaId, epoch } = this.saga;
+    const change = {
       ...(status !== this.written && { status }),
       ...(ended && { end: endOf(this.definition, next) }),
+    };
+    await store({ sagaId, epoch, entries, events, ...change }).catch((error: unknown) => {
+      if (error instanceof FencedError || error instanceof CommitUnknownError) this.crash(error);
+      throw error;
     });
     this.current = next;
     this.written = status;
@@ -156,11 +190,11 @@ export class SagaRunner implements StepHost {
       next = applyEntry(this.definition, next, entry);
       entries.push(entry);
     }
-    if (!this.draining.aborted) next = launchSteps(next, again);
-    const launch = this.draining.aborted ? [] : [...again, ...readySteps(this.definition, next)];
-    next = launchSteps(next, launch.slice(again.length));
+    next = launchSteps(next, again);
+    const ready = this.halting.aborted ? [] : readySteps(this.definition, next);
+    next = launchSteps(next, ready);
     const last = entries.pop();
-    if (last) entries.push({ ...last, launch });
+    if (last) entries.push({ ...last, launch: [...again, ...ready] });
     return { entries, next: { ...next, status: reachedStatus(this.definition, next) } };
   }
 
@@ -171,20 +205,18 @@ export class SagaRunner implements StepHost {
     for (const [key, controller] of this.active) {
       if (!isUndo(key)) controller.abort(new SagaCancelledError('the saga turned to its compensation'));
     }
-    if (!this.draining.aborted) this.startUndos();
+    if (!this.halting.aborted) this.startUndos();
   }
 
   private startActions(names: readonly string[]): void {
     for (const name of names) {
-      const job = actionJob(stepOf(this.definition, name), stateOf(this.current, name).launches);
-      void this.perform(name, job);
+      void this.perform(name, actionJob(this.definition, name, stateOf(this.current, name).launches));
     }
   }
 
   private startUndos(): void {
     for (const name of readyUndos(this.definition, this.current)) {
-      if (!this.active.has(undoKey(name)))
-        void this.perform(undoKey(name), undoJob(stepOf(this.definition, name)));
+      if (!this.active.has(undoKey(name))) void this.perform(undoKey(name), undoJob(this.definition, name));
     }
   }
 
@@ -192,7 +224,13 @@ export class SagaRunner implements StepHost {
     const controller = new AbortController();
     this.active.set(key, controller);
     try {
-      if (job.mode === 'undo') await this.awaitLostAction(job);
+      if (job.mode === 'undo')
+        await this.clock.delay(
+          this.lostActions.waitMs(job.step, this.definition.options.settleGrace),
+          this.halting,
+        );
+      if (this.halting.aborted) return;
+      this.begun.add(key);
       await new StepRunner(this, job, controller.signal).run();
     } catch (error) {
       this.crash(error);
@@ -202,30 +240,39 @@ export class SagaRunner implements StepHost {
     }
   }
 
-  /** The action of a process that was lost may still be under way: its undo waits until that one's time is up. */
-  private async awaitLostAction({ step }: StepJob): Promise<void> {
-    const { silentMs } = this.saga;
-    if (!stateOf(this.current, step.name).interrupted || silentMs === undefined) return;
-    const left = step.timeout + this.definition.options.settleGrace - silentMs;
-    if (left > 0) await this.clock.delay(left, this.draining);
-  }
-
   /** Once nothing of the saga runs here: tells a fault, or lets go of it in a drain. */
   private settle(): void {
-    if (!this.draining.aborted) return;
+    if (!this.halting.aborted) return;
     this.turn.run(() => this.letGo()).catch((error: unknown) => this.end.reject(error));
   }
 
   private async letGo(): Promise<void> {
     if (this.active.size > 0 || isEnded(this.written)) return;
     if (this.fault) throw this.fault.error;
-    await this.storage.release(this.saga.sagaId, this.saga.epoch);
+    if (this.unsettled > 0) {
+      this.end.resolve('abandoned');
+      return;
+    }
+    const { sagaId, epoch } = this.saga;
+    await this.storage.append({ sagaId, epoch, entries: this.releaseEntries(), events: [], release: true });
     this.end.resolve('released');
+  }
+
+  /** Says which launched steps were no attempt, so that a shutdown never uses up the last one. */
+  private releaseEntries(): JournalEntry[] {
+    const launched = running(this.current);
+    if (launched.length === 0) return [];
+    const record: ReleaseRecord = {
+      unrun: launched.filter((name) => !this.begun.has(name)),
+      cut: launched.filter((name) => this.begun.has(name)),
+    };
+    const fact = { kind: 'released', step: null, attempt: 0, data: JSON.stringify(record) } as const;
+    return [{ ...fact, seq: this.current.seq + 1, epoch: this.saga.epoch, launch: [] }];
   }
 
   private crash(error: unknown): void {
     this.fault ??= { error };
-    this.drainer.abort();
+    this.halt.abort();
     this.abortAll(error);
     this.settle();
   }

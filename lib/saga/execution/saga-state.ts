@@ -1,5 +1,6 @@
-import { stepOf, type SagaDefinition, type StepDefinition } from '../definition/saga-definition.js';
-import type { FailureRecord, JournalEntry } from '../state/journal.js';
+import { stepOf, type SagaDefinition } from '../definition/saga-definition.js';
+import { DefinitionChangedError } from '../state/errors.js';
+import type { FailureRecord, JournalEntry, ReleaseRecord } from '../state/journal.js';
 import { transition, type SagaStatus } from '../state/saga-status.js';
 import { worseOutcome, type Outcome, type StepStatus } from '../state/step-status.js';
 
@@ -8,11 +9,11 @@ export interface StepState {
   readonly status: StepStatus;
   /** The worst of all attempts that ended; undefined while none has. */
   readonly outcome: Outcome | undefined;
-  /** How often it was launched. */
+  /** How often it was launched, less those that were no attempt. */
   readonly launches: number;
   /** JSON text of its result, once completed. */
   readonly result: string | null;
-  /** True when a process lost it while it was running: the action may still be under way somewhere. */
+  /** A process was lost while it ran: until its time is up, that attempt may still be under way somewhere. */
   readonly interrupted: boolean;
 }
 
@@ -38,21 +39,31 @@ const UNTOUCHED: StepState = {
 /** The state of a saga whose first row launched these steps. */
 export function initialState(definition: SagaDefinition, launch: readonly string[]): SagaState {
   const steps = Object.fromEntries([...definition.steps.keys()].map((name) => [name, UNTOUCHED]));
-  return launchSteps({ status: 'running', seq: 0, steps, failure: undefined, undoFailures: [] }, launch);
+  const state: SagaState = { status: 'running', seq: 0, steps, failure: undefined, undoFailures: [] };
+  for (const name of launch) requireStep(definition, name);
+  return launchSteps(state, launch);
 }
 
-/** The state after one more entry. The runner and a takeover both come here, so both see the same. */
+/**
+ * The state after one more entry. The runner and a takeover both come here, so both see the same.
+ * @throws DefinitionChangedError when the entry is about a step that the definition does not have
+ */
 export function applyEntry(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const next = { ...change(definition, state, entry), seq: entry.seq };
-  return launchSteps(next, entry.launch);
+  for (const name of [...(entry.step === null ? [] : [entry.step]), ...entry.launch])
+    requireStep(definition, name);
+  return launchSteps({ ...change(definition, state, entry), seq: entry.seq }, entry.launch);
 }
 
 function change(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
   switch (entry.kind) {
     case 'resumed':
       return interrupt(definition, state);
+    case 'released':
+      return release(definition, state, dataOf<ReleaseRecord>(entry));
     case 'compensating':
       return giveUp(definition, state, entry);
+    case 'probed':
+      return settle(state, entry, dataOf<Pick<StepState, 'outcome' | 'result'>>(entry));
     case 'step_completed':
       return settle(state, entry, {
         status: 'completed',
@@ -67,15 +78,14 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
     case 'undo_failed':
       return {
         ...settle(state, entry, { status: 'compensation_failed' }),
-        undoFailures: [...state.undoFailures, failureIn(entry)],
+        undoFailures: [...state.undoFailures, dataOf<FailureRecord>(entry)],
       };
   }
 }
 
 function stepFailed(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const name = entry.step ?? '';
-  const attempt = failureIn(entry).outcome ?? 'unknown';
-  const outcome = worseOutcome(stateOf(state, name).outcome ?? 'failed', attempt);
+  const attempt = dataOf<FailureRecord>(entry).outcome ?? 'unknown';
+  const outcome = worseOutcome(stateOf(state, entry.step ?? '').outcome ?? 'failed', attempt);
   return giveUp(definition, settle(state, entry, { status: 'failed', outcome }), entry);
 }
 
@@ -84,32 +94,46 @@ function stepFailed(definition: SagaDefinition, state: SagaState, entry: Journal
  * effect. Else nothing may be undone any more: it is parked for an operator.
  */
 function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const failure = failureIn(entry);
-  const name = entry.step ?? '';
-  const phase = definition.steps.has(name) ? definition.graph.phase(name) : 'before';
-  const undoable = phase === 'before' || (phase === 'pivot' && stateOf(state, name).outcome === 'failed');
-  if (undoable) return turnBack(state, failure);
-  return { ...state, status: transition(state.status, 'parked'), failure: state.failure ?? failure };
-}
-
-/** Steps that were running when their process was lost. A transactional one that left no entry did not commit. */
-function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
-  const steps = Object.entries(state.steps).map(([name, step]) =>
-    step.status === 'started'
-      ? ([name, lost(stepOf(definition, name), step)] as const)
-      : ([name, step] as const),
-  );
-  return { ...state, steps: Object.fromEntries(steps) };
-}
-
-function lost(definition: StepDefinition, step: StepState): StepState {
-  const outcome = definition.transactional ? 'failed' : worseOutcome(step.outcome ?? 'failed', 'unknown');
-  return { ...step, status: 'failed', outcome, interrupted: !definition.transactional };
-}
-
-function turnBack(state: SagaState, failure: FailureRecord): SagaState {
+  const failure = dataOf<FailureRecord>(entry);
+  const phase = entry.step === null ? 'before' : definition.graph.phase(entry.step);
+  const known = stateOf(state, entry.step ?? '').outcome;
+  const status = phase === 'before' || (phase === 'pivot' && known === 'failed') ? 'compensating' : 'parked';
   if (state.status === 'compensating') return state;
-  return { ...state, status: transition(state.status, 'compensating'), failure: state.failure ?? failure };
+  return { ...state, status: transition(state.status, status), failure: state.failure ?? failure };
+}
+
+/**
+ * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched
+ * again; going back, they count as ended, with what is known of them.
+ */
+function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
+  return mapSteps(state, (name, step) => {
+    if (step.status !== 'started') return step;
+    const { transactional } = stepOf(definition, name);
+    const status = state.status === 'compensating' ? 'failed' : 'started';
+    return { ...step, status, outcome: lostOutcome(step, transactional), interrupted: !transactional };
+  });
+}
+
+/** A process let go of the saga: what it cut short or never began was no attempt. */
+function release(definition: SagaDefinition, state: SagaState, { unrun, cut }: ReleaseRecord): SagaState {
+  return mapSteps(state, (name, step) => {
+    const launches = step.launches - 1;
+    if (unrun.includes(name))
+      return { ...step, launches, status: launches === 0 ? 'not_started' : 'started' };
+    if (!cut.includes(name)) return step;
+    return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
+  });
+}
+
+/** A transaction that left no entry did not commit; any other attempt may have had its effect. */
+function lostOutcome(step: StepState, transactional: boolean): Outcome {
+  return worseOutcome(step.outcome ?? 'failed', transactional ? 'failed' : 'unknown');
+}
+
+function mapSteps(state: SagaState, map: (name: string, step: StepState) => StepState): SagaState {
+  const steps = Object.entries(state.steps).map(([name, step]) => [name, map(name, step)] as const);
+  return { ...state, steps: Object.fromEntries(steps) };
 }
 
 function settle(state: SagaState, entry: JournalEntry, facts: Partial<StepState>): SagaState {
@@ -132,8 +156,14 @@ export function stateOf(state: SagaState, name: string): StepState {
   return state.steps[name] ?? UNTOUCHED;
 }
 
-function failureIn(entry: JournalEntry): FailureRecord {
-  return entry.data === null
-    ? { code: 'ERROR', message: 'unknown' }
-    : (JSON.parse(entry.data) as FailureRecord);
+function dataOf<T>(entry: JournalEntry): T {
+  return JSON.parse(entry.data ?? '{}') as T;
+}
+
+function requireStep({ name, version, steps }: SagaDefinition, step: string): void {
+  if (steps.has(step)) return;
+  throw new DefinitionChangedError(
+    `version ${version} of saga "${name}" has no step "${step}", but the saga was started with it; ` +
+      'register the definition it was started with, and give the changed one a new version',
+  );
 }

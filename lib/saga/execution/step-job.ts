@@ -1,4 +1,9 @@
-import type { StepDefinition } from '../definition/saga-definition.js';
+import {
+  stepOf,
+  type Handler,
+  type SagaDefinition,
+  type StepDefinition,
+} from '../definition/saga-definition.js';
 import type { ResolvedRetry } from '../retry/retry-policy.js';
 import type { JournalKind } from '../state/journal.js';
 
@@ -6,7 +11,7 @@ import type { JournalKind } from '../state/journal.js';
 export interface StepJob {
   readonly mode: 'action' | 'undo';
   readonly step: StepDefinition;
-  readonly handler: (context: unknown) => unknown;
+  readonly handler: Handler;
   readonly place: string;
   readonly timeoutMs: number;
   readonly retry: ResolvedRetry;
@@ -16,33 +21,17 @@ export interface StepJob {
   readonly failed: JournalKind;
 }
 
-export function actionJob(step: StepDefinition, firstAttempt: number): StepJob {
-  const { handler, place, timeout, retry } = step;
-  return {
-    mode: 'action',
-    step,
-    handler,
-    place,
-    timeoutMs: timeout,
-    retry,
-    firstAttempt,
-    completed: 'step_completed',
-    failed: 'step_failed',
-  };
+export function actionJob(definition: SagaDefinition, name: string, firstAttempt: number): StepJob {
+  const step = stepOf(definition, name);
+  const { handler, place, timeout: timeoutMs, retry } = step;
+  const kinds = { completed: 'step_completed', failed: 'step_failed' } as const;
+  return { mode: 'action', step, handler, place, timeoutMs, retry, firstAttempt, ...kinds };
 }
 
-export function undoJob(step: StepDefinition): StepJob {
+export function undoJob(definition: SagaDefinition, name: string): StepJob {
+  const step = stepOf(definition, name);
   if (!step.compensation) throw new Error(`${step.place} has no compensation`);
-  const { handler, place, timeout, retry } = step.compensation;
-  return {
-    mode: 'undo',
-    step,
-    handler,
-    place,
-    timeoutMs: timeout,
-    retry,
-    firstAttempt: 1,
-    completed: 'undo_completed',
-    failed: 'undo_failed',
-  };
+  const { handler, place, timeout: timeoutMs, retry } = step.compensation;
+  const kinds = { completed: 'undo_completed', failed: 'undo_failed' } as const;
+  return { mode: 'undo', step, handler, place, timeoutMs, retry, firstAttempt: 1, ...kinds };
 }

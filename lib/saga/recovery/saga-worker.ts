@@ -19,24 +19,28 @@ export interface SagaWorkerSettings {
 const CLAIM_INTERVAL_MS = 1_000;
 /** Sagas claimed by one statement: peers share what a dead worker leaves. */
 const CLAIM_CHUNK = 200;
+/** Part of the drain's time that aborted handlers get to settle. */
+const ABORT_SHARE = 0.2;
 
 /** Claims sagas that nobody runs, at the start and once a second, and hands them to the executor. */
 export class SagaWorker {
   private readonly loop: PollingLoop;
+  private looking = false;
 
   constructor(private readonly settings: SagaWorkerSettings) {
-    const round = () => this.claim();
+    const round = async () => (await this.claim(CLAIM_CHUNK)) === CLAIM_CHUNK;
+    const interval = CLAIM_INTERVAL_MS;
     this.loop = new PollingLoop({
       ...settings,
       name: 'claiming sagas',
       round,
-      interval: CLAIM_INTERVAL_MS,
-      maxInterval: CLAIM_INTERVAL_MS,
+      interval,
+      maxInterval: interval,
     });
   }
 
   start(): void {
-    this.settings.executor.start();
+    this.looking = true;
     this.loop.start();
   }
 
@@ -45,25 +49,44 @@ export class SagaWorker {
     this.loop.wake();
   }
 
-  /** Claims nothing more and drains what runs. Resolves to the number of sagas that would not let go. */
-  async stop(timeoutMs: number): Promise<number> {
-    const [stillRunning] = await Promise.all([this.settings.executor.drain(timeoutMs), this.loop.stop()]);
-    return stillRunning;
+  /**
+   * Claims one saga that somebody in this process waits for, before the worker has started: otherwise a start-up hook
+   * that waits for a saga of an earlier process would wait for a worker that starts after it.
+   */
+  async claimAwaited(sagaId: string): Promise<void> {
+    if (!this.looking) await this.claim(1, sagaId);
   }
 
-  private async claim(): Promise<boolean> {
+  /**
+   * Claims nothing more and lets what runs finish; what does not is aborted in time to settle within the limit.
+   * @returns the number of sagas of which something may still be running
+   */
+  async stop(timeoutMs: number): Promise<number> {
+    const { executor } = this.settings;
+    executor.close();
+    const idle = this.loop.stop().then(() => executor.idle());
+    if (await this.within(timeoutMs * (1 - ABORT_SHARE), idle)) return executor.leftRunning;
+    executor.stop();
+    await this.within(timeoutMs * ABORT_SHARE, idle);
+    return executor.leftRunning;
+  }
+
+  private async within(ms: number, work: Promise<void>): Promise<boolean> {
+    const timer = new AbortController();
+    const expired = this.settings.clock.delay(ms, timer.signal).then(() => false);
+    const done = await Promise.race([work.then(() => true), expired]);
+    timer.abort();
+    return done;
+  }
+
+  private async claim(chunk: number, only?: string): Promise<number> {
     const { identity, executor, registry, storage, leaseMs } = this.settings;
-    const limit = Math.min(executor.room, CLAIM_CHUNK);
+    const limit = Math.min(executor.room, chunk);
     const versions = registry.versions();
-    if (limit <= 0 || versions.length === 0 || !identity.isAlive()) return false;
-    const claimed = await storage.claim({
-      workerId: identity.id,
-      leaseMs,
-      versions,
-      lost: [...executor.lost],
-      limit,
-    });
+    if (limit <= 0 || versions.length === 0 || identity.remainingMs() <= 0) return 0;
+    const request = { workerId: identity.id, leaseMs, versions, held: executor.held, limit };
+    const claimed = await storage.claim({ ...request, ...(only !== undefined && { only }) });
     for (const saga of claimed) executor.accept(saga);
-    return claimed.length === limit;
+    return claimed.length;
   }
 }

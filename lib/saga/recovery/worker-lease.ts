@@ -7,7 +7,6 @@ import type { SagaStorage } from '../saga-storage.js';
 export interface WorkerLeaseSettings {
   readonly id: string;
   readonly leaseMs: number;
-  readonly relays: boolean;
   readonly storage: SagaStorage;
   readonly clock: Clock;
   readonly log: Log;
@@ -20,6 +19,7 @@ const BEATS = 5;
 export class WorkerLease implements WorkerIdentity {
   private readonly loop: PollingLoop;
   private validUntil = -Infinity;
+  private relays = false;
 
   constructor(private readonly settings: WorkerLeaseSettings) {
     const interval = settings.leaseMs / BEATS;
@@ -33,12 +33,20 @@ export class WorkerLease implements WorkerIdentity {
 
   /** Registers the worker; resolves once it is known to the others. */
   async start(): Promise<void> {
+    // Rows of processes that ended without a word go when another one starts.
+    await this.settings.storage.retire(this.id);
     await this.beat();
     this.loop.start();
   }
 
-  isAlive(): boolean {
-    return this.settings.clock.monotonic() < this.validUntil;
+  remainingMs(): number {
+    return Math.max(0, this.validUntil - this.settings.clock.monotonic());
+  }
+
+  /** Says whether this process takes a share of the events; known to the others when it resolves. */
+  async setRelays(relays: boolean): Promise<void> {
+    this.relays = relays;
+    await this.beat();
   }
 
   /** @param everythingEnded false when something of this worker may still run: then only its lease frees it */
@@ -50,9 +58,9 @@ export class WorkerLease implements WorkerIdentity {
 
   /** The lease is counted from before the heartbeat was sent, less one beat, so this process stops before others start. */
   private async beat(): Promise<void> {
-    const { clock, leaseMs, storage, relays } = this.settings;
+    const { clock, leaseMs, storage } = this.settings;
     const sentAt = clock.monotonic();
-    await storage.heartbeat({ id: this.id, relays });
+    await storage.heartbeat({ id: this.id, relays: this.relays });
     this.validUntil = sentAt + leaseMs - leaseMs / BEATS;
   }
 }

@@ -1,4 +1,5 @@
 import { NoEffectError } from '../state/errors.js';
+import { holds } from './retry-policy.js';
 import type { Outcome } from '../state/step-status.js';
 
 const NOT_CONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND']);
@@ -11,10 +12,12 @@ const REFUSED = new Set([400, 401, 403, 404, 422, 429]);
  * earlier attempt with the same idempotency key may be running.
  */
 export function outcomeOf(error: unknown, noEffectOn?: (error: unknown) => boolean): Outcome {
-  if (error instanceof NoEffectError || noEffectOn?.(error)) return 'failed';
+  if (error instanceof NoEffectError || (noEffectOn && holds(noEffectOn, error))) return 'failed';
   for (let cause = error, depth = 0; isErrorLike(cause) && depth < 5; cause = cause.cause, depth++) {
     if (NOT_CONNECTED.has(String(cause.code)) || allRefused(cause.errors)) return 'failed';
-    if (REFUSED.has(Number(cause.status)) || REFUSED.has(Number(cause.response?.status))) return 'failed';
+    const status = cause.status ?? cause.response?.status;
+    // The error's own answer counts, not that of an error behind it.
+    if (typeof status === 'number') return REFUSED.has(status) ? 'failed' : 'unknown';
   }
   return 'unknown';
 }

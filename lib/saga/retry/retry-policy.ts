@@ -9,7 +9,7 @@ import {
   type Place,
   type Reader,
 } from '../../runtime/readers.js';
-import { NonRetryableError } from '../state/errors.js';
+import { NonRetryableError, PayloadTooLargeError, ResultNotSerialisableError } from '../state/errors.js';
 
 /** How often, and after which pauses, a failed step or undo is tried again. */
 export interface RetryOptions {
@@ -67,6 +67,21 @@ export function retry(defaults: ResolvedRetry): Reader<ResolvedRetry> {
   };
 }
 
+/** More than any pause needs, and small enough not to become infinite. */
+const MAX_DOUBLINGS = 60;
+
+/** The user's word, and results that would be the same again. */
+const NEVER_AGAIN = [NonRetryableError, ResultNotSerialisableError, PayloadTooLargeError];
+
+/** A user's predicate about an error; one that throws has not said yes. */
+export function holds(predicate: (error: unknown) => boolean, error: unknown): boolean {
+  try {
+    return predicate(error);
+  } catch {
+    return false;
+  }
+}
+
 /** A failed attempt, as the policy sees it. */
 export interface FailedAttempt {
   /** 1 for the first. */
@@ -89,11 +104,9 @@ export function nextDelay(
   failed: FailedAttempt,
   random: () => number = Math.random,
 ): number | undefined {
-  if (failed.error instanceof NonRetryableError) return undefined;
-  const pause = Math.min(
-    policy.maxInterval,
-    policy.initialInterval * policy.multiplier ** (failed.attempt - 1),
-  );
+  if (NEVER_AGAIN.some((type) => failed.error instanceof type)) return undefined;
+  const growth = policy.multiplier ** Math.min(failed.attempt - 1, MAX_DOUBLINGS);
+  const pause = Math.min(policy.maxInterval, policy.initialInterval * growth);
   const jittered = policy.jitter === 'full' ? Math.round(random() * pause) : pause;
   const delay = Math.max(jittered, retryAfterMs(failed.error));
   return failed.unlimited || mayRepeat(policy, failed, delay) ? delay : undefined;
@@ -106,7 +119,7 @@ function mayRepeat(
 ): boolean {
   if (attempt >= policy.maxAttempts) return false;
   if (policy.maxElapsed !== undefined && elapsedMs + delay > policy.maxElapsed) return false;
-  return policy.retryIf?.(error) ?? true;
+  return policy.retryIf === undefined || holds(policy.retryIf, error);
 }
 
 function retryAfterMs(error: unknown): number {

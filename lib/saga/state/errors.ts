@@ -74,6 +74,7 @@ export type DefinitionFaultKind =
   | 'NO_STEPS'
   | 'SEVERAL_PIVOTS'
   | 'UNKNOWN_DEPENDENCY'
+  | 'UNKNOWN_PROBE'
   | 'UNKNOWN_SAGA';
 
 /** Thrown by users: nothing happened, there is nothing to undo. */
@@ -84,6 +85,11 @@ export class NoEffectError extends SagazError {
 /** Thrown by users: do not repeat this step. It does not say that nothing happened. */
 export class NonRetryableError extends SagazError {
   readonly code: string = 'SAGAZ_NON_RETRYABLE';
+}
+
+/** The saga was started with steps that the registered definition of its version does not have. */
+export class DefinitionChangedError extends SagazError {
+  readonly code = 'SAGAZ_DEFINITION_CHANGED';
 }
 
 /** An attempt of a step or undo did not end within its time-out. */

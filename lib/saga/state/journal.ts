@@ -2,7 +2,14 @@ import type { Outcome } from './step-status.js';
 
 /** What a journal entry tells. */
 export type JournalKind =
-  'resumed' | 'step_completed' | 'step_failed' | 'compensating' | 'undo_completed' | 'undo_failed';
+  | 'resumed'
+  | 'released'
+  | 'probed'
+  | 'step_completed'
+  | 'step_failed'
+  | 'compensating'
+  | 'undo_completed'
+  | 'undo_failed';
 
 /** One durable fact of a saga. Append-only; (sagaId, seq) is its identity, so that a write may be repeated. */
 export interface JournalEntry {
@@ -16,6 +23,14 @@ export interface JournalEntry {
   readonly launch: readonly string[];
   /** JSON text: the result of a completed step, the {@link FailureRecord} of a failure. */
   readonly data: string | null;
+}
+
+/** What a process that let go of a saga says of the steps it had launched. */
+export interface ReleaseRecord {
+  /** Were not begun. */
+  readonly unrun: readonly string[];
+  /** Ended in an error while the process was shutting down, which is no attempt. */
+  readonly cut: readonly string[];
 }
 
 /** What is kept of an error. No stack and no cause: both may hold secrets. */
