@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { canonicalHash } from '../events/canonical-json.js';
 import { toJsonText } from '../events/json-text.js';
 import { uuidV7 } from '../events/uuid-v7.js';
@@ -68,7 +69,10 @@ const LAST_LOOK_MS = 500;
 export class SagaOrchestrator<Tx = unknown> {
   private readonly closing = new AbortController();
 
-  constructor(private readonly settings: OrchestratorSettings<Tx>) {}
+  constructor(private readonly settings: OrchestratorSettings<Tx>) {
+    // One listener for each wait, of which there may be thousands.
+    setMaxListeners(0, this.closing.signal);
+  }
 
   /**
    * Starts a saga and waits for its end, in whichever process that comes. Resolves for every end: look at `status`.

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
@@ -67,6 +68,8 @@ export class SagaRunner implements StepHost {
     readonly definition: SagaDefinition,
     private readonly settings: RunnerSettings,
   ) {
+    // One listener for each step that waits.
+    setMaxListeners(0, this.halting);
     this.storage = settings.storage;
     this.clock = settings.clock;
     this.log = settings.log;

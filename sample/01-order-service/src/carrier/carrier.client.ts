@@ -32,4 +32,16 @@ export class CarrierClient {
     if (!response.ok) throw new CarrierError(response.status);
     return JSON.parse(text) as Shipment;
   }
+
+  /**
+   * What the carrier shipped under this key; undefined when it has nothing.
+   * @throws CarrierError, or what `fetch` throws: then it is not known
+   */
+  async find({ idempotencyKey, signal }: ShipOptions): Promise<Shipment | undefined> {
+    const url = `${this.carrier.url}/shipments/${encodeURIComponent(idempotencyKey)}`;
+    const response = await fetch(url, { signal });
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new CarrierError(response.status);
+    return (await response.json()) as Shipment;
+  }
 }

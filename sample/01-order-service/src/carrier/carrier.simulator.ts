@@ -9,7 +9,7 @@ import type { Parcel, Shipment } from './parcel.js';
  * Stands for a carrier on the internet: an HTTP server of its own on a free port of this machine.
  *
  * `POST /shipments` answers 201 with a tracking id, the same one for the same Idempotency-Key, or 422 for a parcel
- * without a shipped date. It outlives the drain of running sagas, as a real carrier does.
+ * without a shipped date. `GET /shipments/KEY` answers with what was shipped under the key, or 404. It outlives the drain of running sagas, as a real carrier does.
  */
 @Injectable()
 export class CarrierSimulator implements OnModuleInit, OnApplicationShutdown {
@@ -36,6 +36,10 @@ export class CarrierSimulator implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === 'GET') {
+      this.answerWithKnown(decodeURIComponent(request.url?.split('/').at(-1) ?? ''), response);
+      return;
+    }
     const parcel = (await json(request)) as Parcel;
     if (!parcel.shippedDate) {
       response.writeHead(422).end(`order ${parcel.orderId} has no shipped date`);
@@ -43,6 +47,13 @@ export class CarrierSimulator implements OnModuleInit, OnApplicationShutdown {
     }
     const key = String(request.headers['idempotency-key']);
     response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify(this.shipment(key)));
+  }
+
+  private answerWithKnown(key: string, response: ServerResponse): void {
+    const known = this.shipments.get(key);
+    response
+      .writeHead(known ? 200 : 404, { 'content-type': 'application/json' })
+      .end(JSON.stringify(known ?? null));
   }
 
   private shipment(key: string): Shipment {

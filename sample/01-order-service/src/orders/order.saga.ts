@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
-import { Compensate, Saga, SagaStep, type CompensationContext, type SagaContext } from 'nestjs-sagaz';
-import { CarrierRefusedError } from '../carrier/carrier-refused.error.js';
+import { Compensate, Saga, SagaStep } from 'nestjs-sagaz';
+import type { CompensationContext, ProbeContext, ProbeResult, SagaContext } from 'nestjs-sagaz';
 import { CarrierClient } from '../carrier/carrier.client.js';
 import type { Shipment } from '../carrier/parcel.js';
 import { CreditService } from '../customers/credit.service.js';
@@ -44,13 +44,18 @@ export class OrderSaga {
     this.trail.undid(ctx.input, 'refund');
   }
 
-  /** The carrier answers a key always alike, so a refusal also speaks for an attempt whose answer was lost. */
-  @SagaStep({ dependsOn: ['charge'], pivot: true, timeout: '10s', noEffectOn: isRefusal })
+  @SagaStep({ dependsOn: ['charge'], pivot: true, timeout: '10s', probe: 'wasShipped' })
   async ship(ctx: SagaContext<OrderInput>): Promise<Shipment> {
     const { orderId, shippedDate } = ctx.input;
     const shipment = await this.carrier.ship({ orderId, shippedDate }, ctx);
     this.trail.did(ctx.input, 'ship');
     return shipment;
+  }
+
+  /** After a crash nobody knows whether the carrier got the parcel, but the carrier does. */
+  async wasShipped(ctx: ProbeContext<OrderInput>): Promise<ProbeResult<Shipment>> {
+    const shipment = await this.carrier.find(ctx);
+    return shipment ? { outcome: 'completed', result: shipment } : { outcome: 'failed' };
   }
 
   @SagaStep({ dependsOn: ['ship'], transactional: true })
@@ -65,8 +70,4 @@ export class OrderSaga {
     });
     this.trail.did(ctx.input, 'notify');
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof CarrierRefusedError;
 }

@@ -1,0 +1,99 @@
+import { DataSource } from 'typeorm';
+import type { SagazModuleOptions } from '../../lib/options/sagaz-module-options.js';
+import { resolveOptions } from '../../lib/options/resolve-options.js';
+import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
+import { systemClock } from '../../lib/runtime/clock.js';
+import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
+import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
+import {
+  SAGA_DEFAULTS,
+  type SagaDefaults,
+  type StepOptions,
+} from '../../lib/saga/definition/saga-options.js';
+import { SagazRuntime } from '../../lib/sagaz-runtime.js';
+import type { CompensationContext, SagaContext } from '../../lib/index.js';
+
+type Context = SagaContext<Record<string, unknown>>;
+
+export interface TestStep extends Omit<StepOptions, 'probe' | 'name'> {
+  readonly run: (ctx: Context) => unknown;
+  readonly undo?: (ctx: CompensationContext<Record<string, unknown>>) => unknown;
+}
+
+/** A saga of plain functions, by the names of its steps. */
+export function testSaga(
+  steps: Readonly<Record<string, TestStep>>,
+  options: SagaDefaults = {},
+): SagaDefinition {
+  const entries = Object.entries(steps);
+  const draft = {
+    ...{ name: 'test', version: 1, place: 'TestSaga', options: { settleGrace: 50, ...options } },
+    steps: entries.map(([name, { run, undo: _, dependsOn, ...rest }]) => ({
+      ...{ name, dependsOn, options: rest, probe: undefined, place: `TestSaga.${name}`, foreign: false },
+      handler: run as (context: unknown) => unknown,
+    })),
+    compensations: entries.flatMap(([step, { undo }]) =>
+      undo
+        ? [
+            {
+              step,
+              options: {},
+              handler: undo as (context: unknown) => unknown,
+              place: `TestSaga.${step}Undo`,
+            },
+          ]
+        : [],
+    ),
+  };
+  const { definition, faults } = buildDefinition(draft, SAGA_DEFAULTS);
+  if (!definition) throw new Error(JSON.stringify(faults));
+  return definition;
+}
+
+export interface SagaProcess {
+  readonly runtime: SagazRuntime;
+  readonly application: DataSource;
+  /** Every statement of the engine fails from now on, as if the network to the database were gone. */
+  cutOff(): void;
+  /** A clean shutdown. */
+  stop(): Promise<void>;
+}
+
+const running = new Set<SagaProcess>();
+const quiet = { log: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** The library as it runs in one process, without Nest: with a DataSource and an engine of its own. */
+export async function startSagaProcess(
+  url: string,
+  saga: SagaDefinition,
+  options: SagazModuleOptions = {},
+): Promise<SagaProcess> {
+  const application = await new DataSource({ type: 'postgres', url }).initialize();
+  const resolved = resolveOptions({ worker: { lease: '500ms' }, shutdownTimeout: '1s', ...options }, {});
+  const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run' });
+  const runtime = new SagazRuntime({ options: resolved, persistence, clock: systemClock, log: quiet });
+  runtime.registry.add(saga);
+  await runtime.open();
+  await runtime.begin();
+  const { engine } = (persistence.sagas as unknown as { settings: { engine: DataSource } }).settings;
+  const process: SagaProcess = {
+    runtime,
+    application,
+    cutOff: () => {
+      engine.query = () => Promise.reject(new Error('read ECONNRESET'));
+    },
+    stop: async () => {
+      running.delete(process);
+      await runtime.drain();
+      await runtime.close();
+      await application.destroy();
+    },
+  };
+  running.add(process);
+  return process;
+}
+
+/** Stops what a test has left running. */
+export async function stopSagaProcesses(): Promise<void> {
+  await Promise.all([...running].map((process) => process.stop()));
+}
