@@ -5,7 +5,7 @@ import { applicationDatabase, type ApplicationDatabase } from '../support/test-d
 
 describeWith('postgres', 'a transactional step', () => {
   let database: ApplicationDatabase;
-  const query = <T>(sql: string) => database.dataSource.query(sql) as Promise<T>;
+  const query = async <T>(sql: string): Promise<T> => database.dataSource.query(sql);
   const balance = async () => (await query<{ balance: number }[]>('SELECT balance FROM account'))[0]?.balance;
 
   beforeAll(async () => {

@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { publint } from 'publint';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { installNest11, packPackage, type PackedPackage } from '../support/packed-package.js';
 import { describeWith } from '../support/requirement.js';
@@ -14,6 +15,14 @@ beforeAll(async () => {
   packed = await packPackage();
 }, 60_000);
 afterAll(() => packed.remove());
+
+it('is published as publint and attw want it', async () => {
+  const { messages } = await publint({ pkgDir: packed.contents, strict: true });
+  expect(messages).toEqual([]);
+  const attw = path.resolve('node_modules/@arethetypeswrong/cli/dist/index.js');
+  const { stdout } = await run(node, [attw, packed.tarball, '--format', 'ascii', '--no-color']);
+  expect(stdout).toContain('No problems found');
+}, 60_000);
 
 const dependencies = {
   'Nest 12': () => Promise.resolve(path.resolve('node_modules')),

@@ -8,6 +8,9 @@ const run = promisify(execFile);
 const root = process.cwd();
 
 export interface PackedPackage {
+  readonly tarball: string;
+  /** Folder with what is in the tarball. */
+  readonly contents: string;
   /** A folder with the package installed in its node_modules, beside the given dependencies. */
   install(dependencies: string): Promise<string>;
   remove(): Promise<void>;
@@ -17,13 +20,17 @@ export interface PackedPackage {
 export async function packPackage(): Promise<PackedPackage> {
   const folder = await mkdtemp(path.join(tmpdir(), 'nestjs-sagaz-packed-'));
   const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: root });
-  await run('tar', ['-xzf', path.join(folder, stdout.trim()), '-C', folder]);
+  const tarball = path.join(folder, stdout.trim());
+  const contents = path.join(folder, 'package');
+  await run('tar', ['-xzf', tarball, '-C', folder]);
   let count = 0;
   return {
+    tarball,
+    contents,
     async install(dependencies) {
       const project = path.join(folder, `project-${count++}`);
       await linkAll(dependencies, path.join(project, 'node_modules'));
-      await cp(path.join(folder, 'package'), path.join(project, 'node_modules/nestjs-sagaz'), {
+      await cp(contents, path.join(project, 'node_modules/nestjs-sagaz'), {
         recursive: true,
       });
       await cp(path.join(root, 'test/package/fixtures'), project, { recursive: true });
