@@ -46,6 +46,25 @@ describeWith('postgres', 'several processes', () => {
     expect([...counts.values()].filter((count) => count !== 1)).toEqual([]);
   }, 30_000);
 
+  it('claim the others while the row of one saga is locked', async () => {
+    const saga = testSaga({ work: { run: () => says('only', 'work') } });
+    const starter = await startSagaProcess(database.url, saga, { worker: false });
+    const handles = await starter.application.transaction((manager) =>
+      Promise.all([1, 2, 3].map(() => starter.runtime.orchestrator.start('test', {}, { manager }))),
+    );
+    const blocker = database.dataSource.createQueryRunner();
+    await blocker.startTransaction();
+    const [locked, ...free] = handles;
+    await blocker.query('SELECT 1 FROM saga_instance WHERE id = $1 FOR UPDATE', [locked?.sagaId]);
+    await startSagaProcess(database.url, saga);
+    for (const handle of free)
+      expect(await handle.result({ timeout: '5s' })).toMatchObject({ status: 'completed' });
+    expect(await starter.runtime.orchestrator.get(locked?.sagaId ?? '')).toMatchObject({ status: 'pending' });
+    await blocker.rollbackTransaction();
+    await blocker.release();
+    expect(await locked?.result({ timeout: '5s' })).toMatchObject({ status: 'completed' });
+  }, 20_000);
+
   it('take over from one that is cut off, which then changes nothing and begins nothing more', async () => {
     const sagaOf = (who: string) =>
       testSaga({
