@@ -97,7 +97,11 @@ export interface SagaTransaction<Tx> {
   readonly tx: Tx;
   /** Runs the step, so that `outbox.publish` finds the transaction by itself. */
   run<T>(work: () => Promise<T>): Promise<T>;
-  /** Writes events and entry, the fence last, and commits. @throws FencedError with nothing written */
+  /**
+   * Writes events and entry, the fence last, and commits.
+   * @throws FencedError with nothing written; CommitUnknownError when it may have happened, or when an entry is there
+   * already, so that this process has lost track of the saga
+   */
   commit(write: SagaWrite): Promise<void>;
   /**
    * Undoes everything and frees the connection. Does nothing after `commit` has succeeded.

@@ -3,7 +3,7 @@ import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
 import type { OutboxStorage } from '../../lib/outbox/outbox-storage.js';
 import type { ClaimRequest, NewSaga, SagaStorage, SagaWrite } from '../../lib/saga/saga-storage.js';
-import { FencedError } from '../../lib/saga/state/errors.js';
+import { CommitUnknownError, FencedError } from '../../lib/saga/state/errors.js';
 import type { JournalEntry } from '../../lib/saga/state/journal.js';
 import { shardOf } from '../../lib/events/shard.js';
 
@@ -340,6 +340,20 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const pending = await pendingTypes(storage);
       assert.ok(pending.includes(kept));
       assert.ok(!pending.includes(lost));
+    },
+  },
+  {
+    name: 'commits no transaction of a step whose entry is there already',
+    async run(storage) {
+      const saga = newSaga({ owner: unique('w'), launch: ['a'] });
+      const type = unique('type');
+      await storage.sagas.create(saga);
+      await storage.sagas.append(writeOf(saga, 1));
+      const transaction = await storage.sagas.begin();
+      const write = writeOf(saga, 1, { events: [eventOf('k', type)] });
+      await assert.rejects(transaction.commit(write), CommitUnknownError);
+      await transaction.rollback(true);
+      assert.ok(!(await pendingTypes(storage)).includes(type));
     },
   },
 ];

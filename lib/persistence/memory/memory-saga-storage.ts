@@ -10,10 +10,12 @@ import {
   type SagaWrite,
   type WorkerBeat,
 } from '../../saga/saga-storage.js';
-import { FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
+import { CommitUnknownError, FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { isEnded } from '../../saga/state/saga-status.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
+
+const REPEATED = 'an entry of this write is there already';
 
 /** Sagas in memory, for tests and first steps: nothing survives the process. Every method is one atomic step. */
 export class MemorySagaStorage extends SagaStorage<undefined> {
@@ -73,7 +75,8 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     return Promise.resolve({
       tx: undefined,
       run: (work) => work(),
-      commit: (write) => this.append(write),
+      commit: (write) =>
+        this.has(write) ? Promise.reject(new CommitUnknownError(REPEATED)) : this.append(write),
       rollback: () => Promise.resolve(),
     });
   }
@@ -124,6 +127,11 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
     return Promise.resolve([...(this.database.sagas.get(sagaId)?.journal ?? [])]);
+  }
+
+  private has({ sagaId, entries }: SagaWrite): boolean {
+    const journal = this.database.sagas.get(sagaId)?.journal ?? [];
+    return entries.some(({ seq }) => journal.some((entry) => entry.seq === seq));
   }
 
   private takeKey({ name, idempotencyKey, sagaId, inputHash }: NewSaga) {
