@@ -25,6 +25,7 @@ export {
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
 export type { ProbeResult } from './saga/execution/context.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
+export { CompensationGraph, CompensationNode } from './saga/definition/compensation-graph.js';
 export type { SagaDefinition } from './saga/definition/saga-definition.js';
 export type {
   CompensateOn,

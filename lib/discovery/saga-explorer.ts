@@ -81,9 +81,9 @@ function stepDraft(host: SagaHost, { method, options }: FoundStep, foreign: bool
 }
 
 function compensationDraft(host: SagaHost, { method, step, options }: FoundCompensation): CompensationDraft {
-  const { saga: _, ...rest } = options;
+  const { saga: _, after, ...rest } = options;
   const handler = (context: unknown) => host.call(method, context);
-  return { step, options: rest, handler, place: `${host.className}.${method}` };
+  return { step, after, options: rest, handler, place: `${host.className}.${method}` };
 }
 
 function draftOf({ host, steps, compensations }: Gathered): SagaDraft {

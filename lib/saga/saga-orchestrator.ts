@@ -160,7 +160,7 @@ export class SagaOrchestrator<Tx = unknown> {
     };
   }
 
-  /** Should the reply be lost, the place is given back, and the worker claims a saga of its own that it does not hold. */
+  /** Should the reply be lost, the place is given back, and the worker claims the saga if it is there. */
   private async create(saga: NewSaga, manager: Tx | undefined): Promise<CreatedSaga> {
     const { storage, executor, wake } = this.settings;
     try {
@@ -168,6 +168,10 @@ export class SagaOrchestrator<Tx = unknown> {
       if (created.outcome === 'created' && saga.owner !== undefined) executor.accept(ownedHere(saga));
       else if (created.outcome === 'created') wake();
       return created;
+    } catch (error) {
+      // Its reply may have been lost.
+      if (saga.owner !== undefined) executor.lose(saga.sagaId);
+      throw error;
     } finally {
       executor.forgo(saga.sagaId);
     }

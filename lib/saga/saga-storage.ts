@@ -58,12 +58,20 @@ export interface ClaimedSaga {
   readonly silentMs: number | undefined;
 }
 
+/** Age in milliseconds from which a saga that its own worker does not hold counts as lost. Longer than any statement takes. */
+export const OWN_AGE_MS = 30_000;
+
 export interface ClaimRequest {
   readonly workerId: string;
   /** Milliseconds after which a worker that was not heard of is dead. */
   readonly leaseMs: number;
   readonly versions: readonly SagaVersion[];
-  /** Sagas that this worker runs or is about to. What else it owns it has lost track of, and claims anew. */
+  /** Sagas of this worker that it has lost track of, after a fault of the storage. */
+  readonly lost: readonly string[];
+  /**
+   * Sagas that this worker runs or is about to. What else it owns it has lost without knowing, and claims anew once it
+   * is older than `OWN_AGE_MS`: a younger one may have been created after this list was made.
+   */
   readonly held: readonly string[];
   /** Only this saga. */
   readonly only?: string;
@@ -140,7 +148,7 @@ export abstract class SagaStorage<Tx = unknown> {
 
   /**
    * Takes sagas that nobody runs: without an owner, of a worker that was not heard of for `leaseMs`, or of this one
-   * but not `held`; each with epoch + 1, and each by one of the workers that ask at once. The journal is read after the claim has committed, so the last entry of the old owner is in it.
+   * but lost; each with epoch + 1, and each by one of the workers that ask at once. The journal is read after the claim has committed, so the last entry of the old owner is in it.
    */
   abstract claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]>;
 

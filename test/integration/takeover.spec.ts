@@ -40,7 +40,8 @@ describeWith('postgres', 'several processes', () => {
         Array.from({ length: 200 }, () => starter.runtime.orchestrator.start('test', {}, { manager })),
       ),
     );
-    for (let count = 0; count < 4; count++) await startSagaProcess(database.url, saga);
+    const patient = { worker: { lease: '10s' } } as const;
+    for (let count = 0; count < 4; count++) await startSagaProcess(database.url, saga, patient);
     const results = await Promise.all(handles.map((handle) => handle.result({ timeout: '20s' })));
     expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['completed']));
     expect([...counts.values()].filter((count) => count !== 1)).toEqual([]);

@@ -10,6 +10,17 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Whether a promise is still open when everything has happened that needs no time. */
+export async function isPending(work: Promise<unknown>): Promise<boolean> {
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  work.then(end, end);
+  await settled();
+  return !over;
+}
+
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
   private elapsed = 0;
@@ -26,7 +37,7 @@ export class FakeClock implements Clock {
   }
 
   delay(ms: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return Promise.resolve();
+    if (ms <= 0 || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const end = () => {
         this.timers.delete(timer);

@@ -1,4 +1,3 @@
-import { SHARD_COUNT } from '../../lib/events/shard.js';
 import type { EventRules } from '../../lib/events/event-factory.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
@@ -12,7 +11,12 @@ import {
   type SagaDefaults,
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
-import type { ActionContext, UndoContext } from '../../lib/saga/execution/context.js';
+import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/execution/context.js';
+import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
+import { SagaExecutor } from '../../lib/saga/execution/saga-executor.js';
+import { SagaWorker } from '../../lib/saga/recovery/saga-worker.js';
+import { WorkerLease } from '../../lib/saga/recovery/worker-lease.js';
+import { SagaOrchestrator } from '../../lib/saga/saga-orchestrator.js';
 import { readySteps } from '../../lib/saga/execution/decisions.js';
 import { resultOf, type SagaResult } from '../../lib/saga/execution/saga-result.js';
 import { SagaRunner, type RunEnd } from '../../lib/saga/execution/saga-runner.js';
@@ -20,18 +24,22 @@ import { initialState } from '../../lib/saga/execution/saga-state.js';
 import type { ClaimedSaga, SagaWrite } from '../../lib/saga/saga-storage.js';
 import { SagaDefinitionError } from '../../lib/saga/state/errors.js';
 import { FakeClock } from './fake-clock.js';
+import { MemoryLog } from './memory-log.js';
 
 type Values = Record<string, unknown>;
 export type Action = ActionContext<Values, Values, unknown>;
 export type Undo = UndoContext<Values, unknown, Values, unknown>;
+export type Probing = ProbingContext<Values, Values, unknown>;
 
 /** A step as a test writes it. */
-export interface TestStep extends StepOptions {
+export interface TestStep extends Omit<StepOptions, 'probe'> {
   /** Default: does nothing. */
   readonly run?: (ctx: Action) => unknown;
   /** Default: none. */
   readonly undo?: (ctx: Undo) => unknown;
   readonly undoOptions?: CompensationOptions;
+  /** Default: none. What it returns is not checked, as that of a user is not. */
+  readonly probe?: (ctx: Probing) => unknown;
 }
 
 export type TestSteps = Readonly<Record<string, TestStep>>;
@@ -46,11 +54,12 @@ export function draftOf(steps: TestSteps, options: SagaDefaults = {}): SagaDraft
     version: 1,
     place: 'Trip',
     options,
-    steps: entries.map(([name, { run, undo: _, undoOptions: __, dependsOn, ...rest }]) => ({
+    steps: entries.map(([name, { run, undo: _, undoOptions: __, probe, dependsOn, ...rest }]) => ({
       name,
       dependsOn,
       options: rest,
       handler: (ctx) => run?.(ctx as Action),
+      probe: probe && ((ctx) => probe(ctx as Probing)),
       place: `Trip.${name}`,
       foreign: false,
     })),
@@ -89,9 +98,13 @@ class TestStorage extends MemorySagaStorage {
   /** Called before each write; may throw. */
   beforeWrite: (write: SagaWrite) => void | Promise<void> = () => undefined;
 
+  /** Called after each write was stored; may throw: its reply is lost. */
+  afterWrite: (write: SagaWrite) => void | Promise<void> = () => undefined;
+
   override async append(write: SagaWrite): Promise<void> {
     await this.beforeWrite(write);
-    return super.append(write);
+    await super.append(write);
+    await this.afterWrite(write);
   }
 
   override isTransient(error?: unknown): boolean {
@@ -109,9 +122,15 @@ export class SagaWorld {
     destinations: new Set(['default']),
     maxBytes: 10_000,
   };
+  readonly log = new MemoryLog();
+  /** Of every worker. */
+  readonly leaseMs = 10_000;
   maxResultBytes = 10_000;
+  /** What the lease of the process that runs the sagas still holds. */
+  remainingMs = Infinity;
   relayWoken = 0;
   private count = 0;
+  private readonly killed = new Set<string>();
 
   /** Starts a saga, as the orchestrator does in the process that runs it. */
   async start(definition: SagaDefinition, input: Values = {}, owner = 'one'): Promise<TestRun> {
@@ -135,12 +154,25 @@ export class SagaWorld {
 
   /** Another process takes over the saga of a worker that was not heard of for the lease of 10 s. */
   async takeOver(sagaId: string, definition: SagaDefinition, owner = 'two'): Promise<TestRun> {
+    return this.go(await this.claim(sagaId, definition, owner), definition);
+  }
+
+  /** The first half of a takeover: the saga belongs to the other process, which has not begun to run it. */
+  async claim(sagaId: string, definition: SagaDefinition, owner = 'two'): Promise<ClaimedSaga> {
     const claimed = await this.storage.claim({
-      ...{ workerId: owner, leaseMs: 10_000, versions: [definition], lost: [], limit: 100 },
+      ...{ workerId: owner, leaseMs: this.leaseMs, versions: [definition], held: [], lost: [], limit: 100 },
     });
     const found = claimed.find((it) => it.sagaId === sagaId);
     if (!found) throw new Error(`${sagaId} cannot be claimed`);
-    return this.go(found, definition);
+    return found;
+  }
+
+  /** Nothing that this run still does reaches the database, and nothing begins in it. */
+  kill({ sagaId, epoch }: TestRun): void {
+    this.killed.add(`${sagaId} ${epoch}`);
+    this.storage.beforeWrite = (write) => {
+      if (write.epoch === epoch) throw new Error('this process is dead');
+    };
   }
 
   /** Starts a saga and lets time pass until it has ended. */
@@ -176,12 +208,16 @@ export class SagaWorld {
     return [...this.database.events.values()].map(({ type }: OutboxRecord) => type);
   }
 
-  private go(claimed: ClaimedSaga, definition: SagaDefinition): TestRun {
-    const { storage, clock, rules: events, maxResultBytes } = this;
+  /** Begins to run a saga, in this very moment. */
+  go(claimed: ClaimedSaga, definition: SagaDefinition): TestRun {
+    const { storage, clock, log, leaseMs, rules: events, maxResultBytes } = this;
     const wakeRelay = () => {
       this.relayWoken++;
     };
-    const settings = { storage, clock, events, maxResultBytes, wakeRelay };
+    const run = `${claimed.sagaId} ${claimed.epoch}`;
+    const remainingMs = () => (this.killed.has(run) ? 0 : this.remainingMs);
+    const identity = { id: 'of this process', remainingMs };
+    const settings = { storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay };
     const runner = new SagaRunner(claimed, definition, settings);
     const done = runner.run();
     done.catch(() => undefined);
@@ -189,5 +225,28 @@ export class SagaWorld {
   }
 }
 
-/** Every shard, for tests that own them all. */
-export const ALL_SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
+/** The parts of one process: its lease, its executor, its worker, and what its callers use. Only the executor is started. */
+export function processOf(world: SagaWorld, definition: SagaDefinition, id: string, maxSagas = 100) {
+  const { storage, clock, leaseMs, rules: events } = world;
+  const log = new MemoryLog();
+  const registry = new SagaRegistry();
+  registry.add(definition);
+  const common = { storage, clock, log, registry, leaseMs };
+  const lease = new WorkerLease({ ...common, id });
+  const executor = new SagaExecutor({
+    ...common,
+    identity: lease,
+    events,
+    maxSagas,
+    maxResultBytes: 1_000,
+    wakeRelay: () => undefined,
+  });
+  const worker = new SagaWorker({ ...common, identity: lease, executor });
+  const orchestrator = new SagaOrchestrator<undefined>({
+    ...{ ...common, identity: lease, executor, maxInputBytes: 1_000 },
+    wake: () => worker.wake(),
+    claimAwaited: (sagaId) => worker.claimAwaited(sagaId),
+  });
+  executor.start();
+  return { lease, executor, worker, orchestrator, log };
+}

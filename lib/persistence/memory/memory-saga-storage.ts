@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/clock.js';
 import {
+  OWN_AGE_MS,
   SagaStorage,
   type ClaimedSaga,
   type ClaimRequest,
@@ -129,9 +130,10 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     return Promise.resolve([...(this.database.sagas.get(sagaId)?.journal ?? [])]);
   }
 
-  private has({ sagaId, entries }: SagaWrite): boolean {
-    const journal = this.database.sagas.get(sagaId)?.journal ?? [];
-    return entries.some(({ seq }) => journal.some((entry) => entry.seq === seq));
+  /** Under this epoch: what another owner wrote is a matter of the fence. */
+  private has({ sagaId, epoch, entries }: SagaWrite): boolean {
+    const row = this.database.sagas.get(sagaId);
+    return row?.epoch === epoch && entries.some(({ seq }) => row.journal.some((entry) => entry.seq === seq));
   }
 
   private takeKey({ name, idempotencyKey, sagaId, inputHash }: NewSaga) {
@@ -149,19 +151,23 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.endedAt = new Date(this.clock.now());
   }
 
-  private isFree({ owner, saga }: MemorySaga, { workerId, leaseMs, held, only }: ClaimRequest): boolean {
+  private isFree(
+    { owner, saga, startedAt }: MemorySaga,
+    { workerId, leaseMs, held, lost, only }: ClaimRequest,
+  ): boolean {
     if (only !== undefined && saga.sagaId !== only) return false;
     if (owner === undefined) return true;
-    if (owner === workerId) return !held.includes(saga.sagaId);
+    if (owner === workerId) {
+      const old = this.clock.now() - startedAt.getTime() > OWN_AGE_MS;
+      return lost.includes(saga.sagaId) || (old && !held.includes(saga.sagaId));
+    }
     const silence = this.database.silence(owner, this.clock.monotonic());
     return silence === undefined || silence > leaseMs;
   }
 
   private take(row: MemorySaga, workerId: string): ClaimedSaga {
     const silentMs =
-      row.owner === undefined || row.owner === workerId
-        ? undefined
-        : this.database.silence(row.owner, this.clock.monotonic());
+      row.owner === undefined ? undefined : this.database.silence(row.owner, this.clock.monotonic());
     row.owner = workerId;
     row.epoch += 1;
     if (row.status === 'pending') row.status = 'running';

@@ -95,12 +95,13 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     leaseMs,
     versions,
     held,
+    lost,
     only,
     limit,
   }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const names = versions.map(({ name }) => name);
     const numbers = versions.map(({ version }) => version);
-    const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null];
+    const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null, lost];
     const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, parameters);
     if (!claimed || claimed.length === 0) return [];
     const ids = claimed.map(({ sagaId }) => sagaId);

@@ -1,6 +1,7 @@
 import { Place, section } from '../../runtime/readers.js';
 import type { DefinitionFault } from '../state/errors.js';
-import { missingCompensations, namingFaults, pivotFaults } from './definition-faults.js';
+import { missingCompensations, namingFaults, pivotFaults, undoCycleFaults } from './definition-faults.js';
+import { CompensationGraph } from './compensation-graph.js';
 import type { CompensationDefinition, SagaDefinition, StepDefinition } from './saga-definition.js';
 import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
 import { compensationOptions, sagaFields, stepOptions, type ResolvedSagaDefaults } from './saga-options.js';
@@ -23,11 +24,24 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
   if (naming.length > 0)
     return { definition: undefined, faults: [...notes.map(asFault), ...naming], warnings: [] };
 
+  const compensations = new CompensationGraph([...steps.values()]);
   const graph = new StepGraph([...steps.values()], [...steps.values()].find((step) => step.pivot)?.name);
   const missing = missingCompensations(steps, graph);
-  const faults = [...notes.map(asFault), ...pivotFaults(steps, graph), ...(options.strict ? missing : [])];
+  const faults = [
+    ...notes.map(asFault),
+    ...pivotFaults(steps, graph),
+    ...undoCycleFaults(draft, steps, compensations),
+    ...(options.strict ? missing : []),
+  ];
   if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
-  const definition = Object.freeze({ name: draft.name, version: draft.version, options, steps, graph });
+  const definition = Object.freeze({
+    name: draft.name,
+    version: draft.version,
+    options,
+    steps,
+    graph,
+    compensations,
+  });
   return { definition, faults: [], warnings: options.strict ? [] : missing };
 }
 
@@ -65,7 +79,7 @@ function buildCompensation(
   notes: string[],
 ): CompensationDefinition {
   const own = compensationOptions(defaults)(draft.options, new Place(draft.place, notes));
-  return Object.freeze({ ...own, handler: draft.handler, place: draft.place });
+  return Object.freeze({ ...own, after: draft.after, handler: draft.handler, place: draft.place });
 }
 
 function asFault(message: string): DefinitionFault {

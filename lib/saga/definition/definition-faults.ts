@@ -1,5 +1,6 @@
 import { didYouMean } from '../../runtime/did-you-mean.js';
 import type { DefinitionFault, DefinitionFaultKind } from '../state/errors.js';
+import type { CompensationGraph } from './compensation-graph.js';
 import type { StepDefinition } from './saga-definition.js';
 import type { SagaDraft } from './saga-draft.js';
 import { findCycle, type StepGraph } from './step-graph.js';
@@ -7,7 +8,7 @@ import { findCycle, type StepGraph } from './step-graph.js';
 /** The colon separates saga id, step and undo in idempotency keys. */
 const STEP_NAME = /^[^:]+$/;
 
-type Steps = ReadonlyMap<string, Pick<StepDefinition, 'name' | 'dependsOn' | 'place'>>;
+type Steps = ReadonlyMap<string, Pick<StepDefinition, 'name' | 'dependsOn' | 'place' | 'compensation'>>;
 
 const fault = (kind: DefinitionFaultKind, message: string): DefinitionFault => ({ kind, message });
 
@@ -53,13 +54,14 @@ function stepFaults(draft: SagaDraft): DefinitionFault[] {
 function compensationFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
   const seen = new Map<string, string>();
-  for (const { step, place } of draft.compensations) {
+  for (const { step, after, place } of draft.compensations) {
     if (!steps.has(step)) {
       const hint = didYouMean(step, steps.keys());
       faults.push(
         fault('COMPENSATION_WITHOUT_STEP', `${place}: saga "${draft.name}" has no step "${step}"${hint}`),
       );
     }
+    faults.push(...afterFaults(draft, after, place));
     const other = seen.get(step);
     if (other !== undefined) {
       faults.push(
@@ -92,6 +94,29 @@ function cycleFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
   if (!cycle) return [];
   const places = cycle.map((name) => steps.get(name)?.place ?? name);
   return [fault('CYCLE', `${draft.place}: the steps wait for each other: ${places.join(' -> ')}`)];
+}
+
+function afterFaults(draft: SagaDraft, after: readonly string[] = [], place: string): DefinitionFault[] {
+  const undone = draft.compensations.map(({ step }) => step);
+  return after
+    .filter((name) => !undone.includes(name))
+    .map((name) => {
+      const hint = didYouMean(name, undone);
+      return fault('UNKNOWN_DEPENDENCY', `${place}: after names "${name}", which has no compensation${hint}`);
+    });
+}
+
+/** Undos that wait for each other: their own `after` against each other, or against the derived order. */
+export function undoCycleFaults(draft: SagaDraft, steps: Steps, graph: CompensationGraph): DefinitionFault[] {
+  const cycle = findCycle(graph.nodes.map(({ step, after }) => ({ name: step, dependsOn: after })));
+  if (!cycle) return [];
+  const places = cycle.map((name) => steps.get(name)?.compensation?.place ?? name);
+  return [
+    fault(
+      'CYCLE',
+      `${draft.place}: the undos wait for each other: ${places.join(' -> ')}; give more of them an after`,
+    ),
+  ];
 }
 
 /** Faults of the pivot. */

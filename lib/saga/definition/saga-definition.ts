@@ -3,12 +3,15 @@ import type {
   ResolvedSagaDefaults,
   ResolvedStepOptions,
 } from './saga-options.js';
+import type { CompensationGraph } from './compensation-graph.js';
 import type { StepGraph } from './step-graph.js';
 
 /** A handler after binding to its provider. The engine does not look into the context's transaction. */
 export type Handler = (context: unknown) => unknown;
 
 export interface CompensationDefinition extends ResolvedCompensationOptions {
+  /** Its own place in the compensation graph; undefined for the derived one. */
+  readonly after: readonly string[] | undefined;
   readonly handler: Handler;
   /** Class and method, for messages. */
   readonly place: string;
@@ -34,6 +37,7 @@ export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly options: ResolvedSagaDefaults;
   readonly steps: ReadonlyMap<string, StepDefinition>;
   readonly graph: StepGraph;
+  readonly compensations: CompensationGraph;
   /** Carries input and result types; never there at run time. */
   readonly [types]?: (input: I) => R;
 }

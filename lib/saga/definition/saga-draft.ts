@@ -27,6 +27,7 @@ export interface StepDraft {
 
 export interface CompensationDraft {
   readonly step: string;
+  readonly after?: readonly string[] | undefined;
   readonly options: unknown;
   readonly handler: Handler;
   /** Class and method, for messages. */

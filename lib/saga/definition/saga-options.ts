@@ -50,7 +50,12 @@ export interface StepOptions<K extends string = string> {
   noEffectOn?: ((error: unknown) => boolean) | undefined;
 }
 
-export interface CompensationOptions {
+export interface CompensationOptions<K extends string = string> {
+  /**
+   * Steps whose undos must have ended before this one starts. Replaces the derived order, which is the reverse of the
+   * steps.
+   */
+  after?: readonly K[] | undefined;
   /** Limit of one attempt. Default: `compensationTimeout` of the saga. */
   timeout?: Duration | undefined;
   /** Default: `compensationRetry` of the saga. */

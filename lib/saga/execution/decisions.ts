@@ -27,13 +27,13 @@ export function running(state: SagaState): readonly string[] {
 }
 
 /**
- * Steps whose undo may start now. No undo starts while any action is under way; then the reverse of the graph decides:
- * an undo waits for those of every later step, near and far, so a step without a compensation in between changes nothing.
+ * Steps whose undo may start now. No undo starts while any action is under way; then the compensation graph decides: an
+ * undo waits for those before it, near and far, so one that is not needed in between changes nothing.
  */
 export function readyUndos(definition: SagaDefinition, state: SagaState): readonly string[] {
   if (state.status !== 'compensating' || running(state).length > 0) return [];
   const open = openUndos(definition, state);
-  return open.filter((name) => !open.some((other) => definition.graph.descendants(name).has(other)));
+  return open.filter((name) => !open.some((other) => definition.compensations.predecessors(name).has(other)));
 }
 
 function openUndos(definition: SagaDefinition, state: SagaState): readonly string[] {

@@ -1,39 +1,37 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga } from '../saga-storage.js';
-import { running } from './decisions.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 /** An attempt may begin as late as this part of the lease after the last heartbeat (see WorkerLease). */
 const LATEST_START = 0.8;
 
-/**
- * Actions of processes that were lost: they may still be under way, so their undo waits until their time is up. It is
- * counted from when their process was last heard of; where that is not known, from the claim.
- */
+/** Actions of processes that were lost: they may still be under way, so their undo waits until their time is up. */
 export class LostActions {
   private readonly claimedAt: number;
-  /** Cut off by the owner before this one; what earlier owners lost was cut off longer ago. */
-  private readonly recent: ReadonlySet<string>;
-  private readonly earlier: ReadonlySet<string>;
 
   constructor(
     private readonly saga: ClaimedSaga,
-    claimed: SagaState,
+    /** As it was claimed, before this owner noted what the last one lost. */
+    private readonly claimed: SagaState,
     private readonly settings: { readonly clock: Clock; readonly leaseMs: number },
   ) {
     this.claimedAt = settings.clock.monotonic();
-    const lost = Object.keys(claimed.steps).filter((name) => stateOf(claimed, name).interrupted);
-    this.earlier = new Set(lost);
-    this.recent = new Set(saga.silentMs === undefined ? [] : running(claimed));
   }
 
-  /** Milliseconds that the undo of a step has to wait; 0 for one that nobody lost. */
-  waitMs({ name, transactional, timeout }: StepDefinition, grace: number): number {
-    if (transactional || (!this.recent.has(name) && !this.earlier.has(name))) return 0;
+  /** Milliseconds that the undo of a lost action has to wait. */
+  waitMs({ name, timeout }: StepDefinition, grace: number): number {
     const { clock, leaseMs } = this.settings;
-    const silent = this.recent.has(name) ? (this.saga.silentMs ?? 0) : 0;
-    const since = silent + clock.monotonic() - this.claimedAt;
+    const since = this.silentMs(name) + clock.monotonic() - this.claimedAt;
     return Math.max(0, timeout + grace + LATEST_START * leaseMs - since);
+  }
+
+  /**
+   * How long the process that lost the action had been silent at the claim. Not known of owners before the last one,
+   * nor of one that has left no trace: then its time is counted from the claim.
+   */
+  private silentMs(name: string): number {
+    if (stateOf(this.claimed, name).interrupted) return 0;
+    return this.saga.silentMs ?? 0;
   }
 }

@@ -1,9 +1,9 @@
 import { errorText } from '../../runtime/error-text.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
-import type { ClaimedSaga } from '../saga-storage.js';
+import { OWN_AGE_MS, type ClaimedSaga } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
-import { SagaRunner, type RunEnd, type RunnerSettings } from './saga-runner.js';
+import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 
 export interface ExecutorSettings extends RunnerSettings {
   readonly registry: SagaRegistry;
@@ -13,23 +13,39 @@ export interface ExecutorSettings extends RunnerSettings {
 
 /** The sagas that run in this process. */
 export class SagaExecutor {
+  /** Sagas that this process lost track of, and when; to be claimed anew if they are still its own. */
+  private readonly lostAt = new Map<string, number>();
   private readonly runners = new Set<SagaRunner>();
   /** By saga id: resolves when nothing of it runs here any more. Undefined while it is only reserved. */
   private readonly places = new Map<string, Promise<void> | undefined>();
   private open = false;
   private stopping = false;
-  private abandoned = 0;
+  /** Runners that ended here with a handler that would not settle. */
+  private readonly lingering = new Set<SagaRunner>();
+  private claiming = 0;
 
   constructor(private readonly settings: ExecutorSettings) {}
 
   /** How many more sagas may be taken; none before the start and from the drain on. */
   get room(): number {
-    return this.open ? this.settings.maxSagas - this.places.size : 0;
+    return this.open ? this.settings.maxSagas - this.places.size - this.claiming : 0;
   }
 
   /** Sagas that run here or are about to. */
   get held(): readonly string[] {
     return [...this.places.keys()];
+  }
+
+  /** Sagas to be claimed anew. Those that were not for a while belong to others, or are found by their age. */
+  get lost(): readonly string[] {
+    const oldest = this.settings.clock.monotonic() - 2 * OWN_AGE_MS;
+    for (const [sagaId, at] of this.lostAt) if (at < oldest) this.lostAt.delete(sagaId);
+    return [...this.lostAt.keys()];
+  }
+
+  /** A saga of this process of which it does not know what is stored. */
+  lose(sagaId: string): void {
+    this.lostAt.set(sagaId, this.settings.clock.monotonic());
   }
 
   start(): void {
@@ -43,14 +59,29 @@ export class SagaExecutor {
     return true;
   }
 
+  /** Keeps room for a claim while it is under way. @returns how many sagas it may claim */
+  async withRoom(limit: number, claim: (room: number) => Promise<readonly ClaimedSaga[]>): Promise<number> {
+    const room = Math.min(this.room, limit);
+    if (room <= 0) return 0;
+    this.claiming += room;
+    try {
+      const claimed = await claim(room);
+      for (const saga of claimed) this.accept(saga);
+      return claimed.length;
+    } finally {
+      this.claiming -= room;
+    }
+  }
+
   /** Gives back a place that was not taken. */
   forgo(sagaId: string): void {
     if (this.places.get(sagaId) === undefined) this.places.delete(sagaId);
   }
 
-  /** Runs a saga that this process owns. One that comes after the drain began is let go of again. */
+  /** Runs a saga that this process owns. One that comes after the drain began is only let go of again. */
   accept(saga: ClaimedSaga): void {
-    const over = (this.open ? this.run(saga) : this.release(saga)).finally(() => {
+    this.lostAt.delete(saga.sagaId);
+    const over = this.run(saga).finally(() => {
       if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
     });
     this.places.set(saga.sagaId, over);
@@ -83,7 +114,7 @@ export class SagaExecutor {
 
   /** Sagas of which a handler may still be running: those that hold a place, and those that were given up on. */
   get leftRunning(): number {
-    return this.places.size + this.abandoned;
+    return this.places.size + [...this.lingering].filter((runner) => runner.unsettledHandlers > 0).length;
   }
 
   private async run(saga: ClaimedSaga): Promise<void> {
@@ -98,15 +129,14 @@ export class SagaExecutor {
   private async follow(runner: SagaRunner): Promise<void> {
     const { log } = this.settings;
     try {
-      const end: RunEnd = await runner.run();
-      if (end === 'abandoned') this.abandoned += 1;
+      await runner.run();
     } catch (error) {
+      this.lose(runner.saga.sagaId);
       if (error instanceof FencedError) log.warn(`${error.message}; another process goes on`);
-      else
-        log.error(
-          `${runner.title} stopped here by a fault of the storage, it will be claimed anew: ${errorText(error)}`,
-        );
+      else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
     }
+    for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);
+    if (runner.unsettledHandlers > 0) this.lingering.add(runner);
   }
 
   /** A saga that its definition cannot explain is parked for an operator. */
@@ -121,19 +151,12 @@ export class SagaExecutor {
       log.error(`saga ${name} ${sagaId} is parked: ${errorText(error)}`);
       const end = { results: '{}', error: JSON.stringify(failureOf(error)) };
       const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
-      await storage
-        .append(write)
-        .catch((fault: unknown) => log.error(`saga ${name} ${sagaId}: ${errorText(fault)}`));
+      await storage.append(write).catch((fault: unknown) => {
+        this.lose(sagaId);
+        log.error(`saga ${name} ${sagaId} could not be parked: ${errorText(fault)}`);
+      });
       return undefined;
     }
-  }
-
-  private async release({ sagaId, epoch, name }: ClaimedSaga): Promise<void> {
-    const { storage, log } = this.settings;
-    const write = { sagaId, epoch, entries: [], events: [], release: true };
-    await storage
-      .append(write)
-      .catch((error: unknown) => log.warn(`saga ${name} ${sagaId}: ${errorText(error)}`));
   }
 }
 

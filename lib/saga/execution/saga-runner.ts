@@ -5,7 +5,7 @@ import { Deferred } from '../../runtime/deferred.js';
 import type { Log } from '../../runtime/log.js';
 import { Turn } from '../../runtime/turn.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
-import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, SagaStorage, SagaWrite } from '../saga-storage.js';
 import { CommitUnknownError, FencedError, SagaCancelledError, ShutdownError } from '../state/errors.js';
 import type { JournalEntry, ReleaseRecord } from '../state/journal.js';
@@ -55,6 +55,10 @@ export class SagaRunner implements StepHost {
   private pending: Fact[] = [];
   private unsettled = 0;
   private fault: { readonly error: unknown } | undefined;
+  /** Whether what an earlier owner lost is noted. */
+  private resumed = false;
+  /** Steps that this process launched, and those of them whose handler it has called. */
+  private readonly launched = new Set<string>();
   private readonly begun = new Set<string>();
   private readonly active = new Map<string, AbortController>();
   private readonly turn = new Turn();
@@ -91,6 +95,7 @@ export class SagaRunner implements StepHost {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     if (fresh) this.startActions(this.saga.launch);
     else this.resume().catch((error: unknown) => this.crash(error));
+    this.settle();
     return this.end.promise;
   }
 
@@ -118,7 +123,19 @@ export class SagaRunner implements StepHost {
     throw new FencedError(`${this.title}: the lease of this process has run out`);
   }
 
-  handlerCalled(settled: Promise<unknown>): void {
+  async awaitLostAction(step: StepDefinition): Promise<void> {
+    if (!stateOf(this.current, step.name).interrupted) return;
+    const waitMs = this.lostActions.waitMs(step, this.definition.options.settleGrace);
+    if (waitMs > 0) await this.clock.delay(waitMs, this.halting);
+  }
+
+  /** Handlers that were called and have not settled, which only the end of the process ends. */
+  get unsettledHandlers(): number {
+    return this.unsettled;
+  }
+
+  handlerCalled(step: string, settled: Promise<unknown>): void {
+    this.begun.add(step);
     this.unsettled += 1;
     const done = () => {
       this.unsettled -= 1;
@@ -135,13 +152,18 @@ export class SagaRunner implements StepHost {
     });
   }
 
-  /** Continues what another process began, and starts what is ready. */
+  /**
+   * Continues what another process began, and starts what is ready. In a drain it only notes what was lost, so that
+   * the next owner knows.
+   */
   private async resume(): Promise<void> {
     await this.turn.run(async () => {
-      if (this.halting.aborted) return;
       const facts: Fact[] = [{ kind: 'resumed', step: null, attempt: 0, data: null, events: [] }];
-      await this.write(facts, (write) => this.append(write), relaunches(this.current));
+      if (this.halting.aborted && running(this.current).length === 0) return;
+      const again = this.halting.aborted ? [] : relaunches(this.current);
+      await this.write(facts, (write) => this.append(write), again);
     });
+    this.resumed = true;
     this.settle();
   }
 
@@ -213,6 +235,8 @@ export class SagaRunner implements StepHost {
 
   private startActions(names: readonly string[]): void {
     for (const name of names) {
+      this.launched.add(name);
+      if (this.halting.aborted) continue;
       void this.perform(name, actionJob(this.definition, name, stateOf(this.current, name).launches));
     }
   }
@@ -227,13 +251,6 @@ export class SagaRunner implements StepHost {
     const controller = new AbortController();
     this.active.set(key, controller);
     try {
-      if (job.mode === 'undo')
-        await this.clock.delay(
-          this.lostActions.waitMs(job.step, this.definition.options.settleGrace),
-          this.halting,
-        );
-      if (this.halting.aborted) return;
-      this.begun.add(key);
       await new StepRunner(this, job, controller.signal).run();
     } catch (error) {
       this.crash(error);
@@ -250,7 +267,8 @@ export class SagaRunner implements StepHost {
   }
 
   private async letGo(): Promise<void> {
-    if (this.active.size > 0 || isEnded(this.written)) return;
+    const fresh = this.launched.size > 0;
+    if (this.active.size > 0 || isEnded(this.written) || !(fresh || this.resumed || this.fault)) return;
     if (this.fault) throw this.fault.error;
     if (this.unsettled > 0) {
       this.end.resolve('abandoned');
@@ -263,7 +281,7 @@ export class SagaRunner implements StepHost {
 
   /** Says which launched steps were no attempt, so that a shutdown never uses up the last one. */
   private releaseEntries(): JournalEntry[] {
-    const launched = running(this.current);
+    const launched = running(this.current).filter((name) => this.launched.has(name));
     if (launched.length === 0) return [];
     const record: ReleaseRecord = {
       unrun: launched.filter((name) => !this.begun.has(name)),

@@ -26,6 +26,8 @@ export interface SagaState {
   readonly failure: FailureRecord | undefined;
   /** Undos that gave up. */
   readonly undoFailures: readonly FailureRecord[];
+  /** The last owner let go of the saga, and said what became of its steps. */
+  readonly released: boolean;
 }
 
 const UNTOUCHED: StepState = {
@@ -39,7 +41,14 @@ const UNTOUCHED: StepState = {
 /** The state of a saga whose first row launched these steps. */
 export function initialState(definition: SagaDefinition, launch: readonly string[]): SagaState {
   const steps = Object.fromEntries([...definition.steps.keys()].map((name) => [name, UNTOUCHED]));
-  const state: SagaState = { status: 'running', seq: 0, steps, failure: undefined, undoFailures: [] };
+  const state: SagaState = {
+    status: 'running',
+    seq: 0,
+    steps,
+    failure: undefined,
+    undoFailures: [],
+    released: false,
+  };
   for (const name of launch) requireStep(definition, name);
   return launchSteps(state, launch);
 }
@@ -63,7 +72,7 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
     case 'compensating':
       return giveUp(definition, state, entry);
     case 'probed':
-      return settle(state, entry, dataOf<Pick<StepState, 'outcome' | 'result'>>(entry));
+      return settle(state, entry, dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry));
     case 'step_completed':
       return settle(state, entry, {
         status: 'completed',
@@ -104,26 +113,29 @@ function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntr
 
 /**
  * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched
- * again; going back, they count as ended, with what is known of them.
+ * again; otherwise they count as ended, with what is known of them.
  */
 function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
-  return mapSteps(state, (name, step) => {
+  const status = state.status === 'running' ? 'started' : 'failed';
+  const next = mapSteps(state, (name, step) => {
     if (step.status !== 'started') return step;
+    if (state.released) return { ...step, status };
     const { transactional } = stepOf(definition, name);
-    const status = state.status === 'compensating' ? 'failed' : 'started';
     return { ...step, status, outcome: lostOutcome(step, transactional), interrupted: !transactional };
   });
+  return { ...next, released: false };
 }
 
 /** A process let go of the saga: what it cut short or never began was no attempt. */
 function release(definition: SagaDefinition, state: SagaState, { unrun, cut }: ReleaseRecord): SagaState {
-  return mapSteps(state, (name, step) => {
+  const next = mapSteps(state, (name, step) => {
     const launches = step.launches - 1;
     if (unrun.includes(name))
       return { ...step, launches, status: launches === 0 ? 'not_started' : 'started' };
     if (!cut.includes(name)) return step;
     return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
   });
+  return { ...next, released: true };
 }
 
 /** A transaction that left no entry did not commit; any other attempt may have had its effect. */

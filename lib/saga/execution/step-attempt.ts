@@ -1,18 +1,10 @@
-import { toJsonText } from '../../events/json-text.js';
-import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { SagaTransaction } from '../saga-storage.js';
-import {
-  CommitUnknownError,
-  FencedError,
-  PayloadTooLargeError,
-  ResultNotSerialisableError,
-} from '../state/errors.js';
-import { failureOf } from '../state/journal.js';
-import type { SagazError } from '../state/sagaz.error.js';
+import { CommitUnknownError, FencedError } from '../state/errors.js';
 import { attemptOnce } from './attempt.js';
 import type { Attempt } from './context-factory.js';
-import type { Fact, StepHost } from './step-host.js';
+import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
+import { completedFacts, resultText } from './step-result.js';
 
 /** This process has lost track of the saga: what it wrote may or may not be stored. */
 export class LostTrack extends Error {}
@@ -34,7 +26,12 @@ export class StepAttempt {
   private async ordinary(): Promise<void> {
     const attempt = this.attempt(undefined);
     const value = await this.call(attempt);
-    await this.host.record(this.completed(value, attempt.events)).catch(lostTrack);
+    const facts = completedFacts(this.host, this.job, {
+      value,
+      attempt: this.number,
+      events: attempt.events,
+    });
+    await this.host.record(facts).catch(lostTrack);
   }
 
   private async inTransaction(): Promise<void> {
@@ -42,10 +39,10 @@ export class StepAttempt {
     const attempt = this.attempt(transaction);
     try {
       const value = await transaction.run(() => this.call(attempt));
-      const { text, error } = this.resultText(value);
+      const { text, error } = resultText(this.host, this.job, value);
       if (error) throw error;
-      const fact = this.fact(text, attempt.events);
-      await this.host.record([fact], (write) => transaction.commit(write));
+      const fact = { kind: this.job.completed, step: this.job.step.name, attempt: this.number, data: text };
+      await this.host.record([{ ...fact, events: attempt.events }], (write) => transaction.commit(write));
     } catch (error) {
       await transaction.rollback(attempt.settled);
       if (error instanceof FencedError || error instanceof CommitUnknownError) lostTrack(error);
@@ -72,42 +69,11 @@ export class StepAttempt {
     };
     const handler = (own: AbortSignal) => {
       const work = invoke(own);
-      host.handlerCalled(work);
+      host.handlerCalled(job.step.name, work);
       return work;
     };
     const graceMs = host.definition.options.settleGrace;
     return attemptOnce(handler, { timeoutMs: job.timeoutMs, graceMs, place: job.place, signal, clock });
-  }
-
-  /** An effect whose result cannot be kept is there all the same: the step is completed, and the saga cannot go on. */
-  private completed(value: unknown, events: readonly OutboxRecord[]): Fact[] {
-    const { text, error } = this.resultText(value);
-    const completed = this.fact(text, events);
-    if (!error) return [completed];
-    const data = JSON.stringify(failureOf(error, this.job.step.name));
-    return [completed, { ...completed, kind: 'compensating', data, events: [] }];
-  }
-
-  private fact(data: string | null, events: readonly OutboxRecord[]): Fact {
-    return { kind: this.job.completed, step: this.job.step.name, attempt: this.number, data, events };
-  }
-
-  /** Nothing for a step without a result, and for an undo, whose result nobody asks for. */
-  private resultText(value: unknown): { readonly text: string | null; readonly error?: SagazError } {
-    if (value === undefined || this.job.mode === 'undo') return { text: null };
-    const { place } = this.job;
-    const json = toJsonText(value, 'result');
-    if (!json.ok) {
-      return {
-        text: null,
-        error: new ResultNotSerialisableError(`${place} returned ${json.path}: ${json.reason}`),
-      };
-    }
-    const bytes = Buffer.byteLength(json.text);
-    const limit = this.host.maxResultBytes;
-    if (bytes <= limit) return { text: json.text };
-    const message = `${place} returned ${bytes} bytes; the limit payload.maxBytes is ${limit}`;
-    return { text: null, error: new PayloadTooLargeError(message) };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
-import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { SagaStorage, SagaWrite } from '../saga-storage.js';
 import type { JournalEntry } from '../state/journal.js';
 import type { ContextFactory } from './context-factory.js';
@@ -31,8 +31,10 @@ export interface StepHost {
   readonly halting: AbortSignal;
   /** @throws FencedError when the lease of this process has run out: somebody else may run the saga */
   requireLease(): void;
-  /** Tells the host that a handler was called, and when it has settled. */
-  handlerCalled(settled: Promise<unknown>): void;
+  /** Resolves when the action of a process that was lost can no longer be under way, or when the saga halts. */
+  awaitLostAction(step: StepDefinition): Promise<void>;
+  /** Tells the host that a handler of a step was called, and when it has settled. */
+  handlerCalled(step: string, settled: Promise<unknown>): void;
   /** Makes facts durable; resolves when they are. @param store how, when not by an ordinary write */
   record(facts: readonly Fact[], store?: (write: SagaWrite) => Promise<void>): Promise<void>;
 }

@@ -1,4 +1,3 @@
-import { toJsonText } from '../../events/json-text.js';
 import { errorText } from '../../runtime/error-text.js';
 import { outcomeOf } from '../retry/error-outcome.js';
 import { nextDelay } from '../retry/retry-policy.js';
@@ -10,12 +9,18 @@ import { stateOf } from './saga-state.js';
 import { LostTrack, StepAttempt } from './step-attempt.js';
 import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
+import { completedFacts, resultText } from './step-result.js';
 
 /** A deadlock or serialisation failure repeats the transaction this often without counting as an attempt. */
 const MAX_CONFLICTS = 5;
 
 interface Failure {
   readonly thrown: unknown;
+}
+
+interface FailedRun extends Failure {
+  readonly attempt: number;
+  readonly elapsedMs: number;
 }
 
 /** Runs one action or undo until it is recorded as completed or failed, or until its saga halts here. */
@@ -33,23 +38,40 @@ export class StepRunner {
   async run(): Promise<void> {
     const { host, job } = this;
     const startedAt = host.clock.monotonic();
-    if (await this.settledByProbe()) return;
-    if (this.isSpent()) return this.giveUp(job.firstAttempt - 1, LOST);
+    if (await this.settledBefore()) return;
     for (let attempt = job.firstAttempt; !host.halting.aborted; attempt++) {
       const failure = await this.attempt(attempt);
       if (failure === undefined || host.halting.aborted) return;
-      if (job.mode === 'action') {
-        this.known = worseOutcome(this.outcome, this.outcomeOf(failure.thrown));
-        if (await this.settledByProbe()) return;
-      }
-      const elapsedMs = host.clock.monotonic() - startedAt;
-      const failed = { attempt, error: failure.thrown, elapsedMs, unlimited: this.isUnlimited() };
-      const delay = nextDelay(job.retry, failed);
-      if (delay === undefined || this.signal.aborted) return this.giveUp(attempt, failure.thrown);
-      this.logRetry(attempt, delay, failure.thrown);
-      await host.clock.delay(delay, AbortSignal.any([this.signal, host.halting]));
-      if (this.signal.aborted && !host.halting.aborted) return this.giveUp(attempt, failure.thrown);
+      if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
+        return;
     }
+  }
+
+  /** What earlier processes left open: it may be settled without a call of the handler. */
+  private async settledBefore(): Promise<boolean> {
+    const { host, job } = this;
+    if (await this.settledByProbe()) return true;
+    if (job.mode === 'undo') await host.awaitLostAction(job.step);
+    if (host.halting.aborted || !this.isSpent()) return false;
+    await this.giveUp(job.firstAttempt - 1, LOST);
+    return true;
+  }
+
+  /** Decides after a failed attempt, and waits before the next one. */
+  private async settledAfter({ thrown, attempt, elapsedMs }: FailedRun): Promise<boolean> {
+    const { host, job, signal } = this;
+    if (job.mode === 'action') {
+      this.known = worseOutcome(this.outcome, this.outcomeOf(thrown));
+      if ((await this.settledByProbe()) || host.halting.aborted) return true;
+    }
+    const delay = nextDelay(job.retry, { attempt, error: thrown, elapsedMs, unlimited: this.isUnlimited() });
+    if (delay !== undefined && !signal.aborted) {
+      this.logRetry(attempt, delay, thrown);
+      await host.clock.delay(delay, AbortSignal.any([signal, host.halting]));
+      if (!signal.aborted || host.halting.aborted) return host.halting.aborted;
+    }
+    await this.giveUp(attempt, thrown);
+    return true;
   }
 
   /** The worst of all attempts, also of those before this process. */
@@ -112,14 +134,15 @@ export class StepRunner {
     if (!job.step.probe || this.outcome !== 'unknown' || host.halting.aborted) return false;
     const answer = await this.probe();
     if (answer.outcome === 'unknown') return false;
-    const text = answer.outcome === 'completed' ? resultText(answer.result) : null;
-    const fact = { step: job.step.name, attempt: job.firstAttempt, events: [] };
-    if (job.mode === 'action' && answer.outcome === 'completed') {
-      await host.record([{ ...fact, kind: job.completed, data: text }]);
+    const attempt = Math.max(1, job.firstAttempt);
+    if (answer.outcome === 'completed' && job.mode === 'action') {
+      await host.record(completedFacts(host, job, { value: answer.result, attempt, events: [] }));
       return true;
     }
-    const data = JSON.stringify({ outcome: answer.outcome, result: text });
-    await host.record([{ ...fact, kind: 'probed', data }]);
+    const { text } =
+      answer.outcome === 'completed' ? resultText(host, asAction(job), answer.result) : { text: null };
+    const data = JSON.stringify({ outcome: answer.outcome, result: text, interrupted: false });
+    await host.record([{ kind: 'probed', step: job.step.name, attempt, data, events: [] }]);
     this.known = undefined;
     return job.mode === 'undo' && answer.outcome === 'failed' && job.step.compensateOn !== 'always';
   }
@@ -151,7 +174,7 @@ const LOST = Object.assign(new Error('its process was lost while it ran, and it 
   code: 'SAGAZ_INTERRUPTED',
 });
 
-function resultText(value: unknown): string | null {
-  const json = value === undefined ? undefined : toJsonText(value, 'result');
-  return json?.ok ? json.text : null;
+/** The result of the action is what its undo is given. */
+function asAction(job: StepJob): StepJob {
+  return { ...job, mode: 'action' };
 }

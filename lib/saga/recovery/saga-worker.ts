@@ -1,10 +1,11 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import { PollingLoop } from '../../runtime/polling-loop.js';
+import { Turn } from '../../runtime/turn.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
 import type { SagaExecutor } from '../execution/saga-executor.js';
-import type { SagaStorage } from '../saga-storage.js';
+import type { ClaimedSaga, SagaStorage } from '../saga-storage.js';
 
 export interface SagaWorkerSettings {
   readonly identity: WorkerIdentity;
@@ -25,6 +26,7 @@ const ABORT_SHARE = 0.2;
 /** Claims sagas that nobody runs, at the start and once a second, and hands them to the executor. */
 export class SagaWorker {
   private readonly loop: PollingLoop;
+  private readonly turn = new Turn();
   private looking = false;
 
   constructor(private readonly settings: SagaWorkerSettings) {
@@ -79,14 +81,17 @@ export class SagaWorker {
     return done;
   }
 
-  private async claim(chunk: number, only?: string): Promise<number> {
+  /** One claim at a time: a second one would not know what the first is about to get. */
+  private claim(chunk: number, only?: string): Promise<number> {
+    return this.turn.run(() => this.settings.executor.withRoom(chunk, (limit) => this.request(limit, only)));
+  }
+
+  private async request(limit: number, only: string | undefined): Promise<readonly ClaimedSaga[]> {
     const { identity, executor, registry, storage, leaseMs } = this.settings;
-    const limit = Math.min(executor.room, chunk);
     const versions = registry.versions();
-    if (limit <= 0 || versions.length === 0 || identity.remainingMs() <= 0) return 0;
-    const request = { workerId: identity.id, leaseMs, versions, held: executor.held, limit };
-    const claimed = await storage.claim({ ...request, ...(only !== undefined && { only }) });
-    for (const saga of claimed) executor.accept(saga);
-    return claimed.length;
+    if (versions.length === 0 || identity.remainingMs() <= 0) return [];
+    const { held, lost } = executor;
+    const request = { workerId: identity.id, leaseMs, versions, held, lost, limit };
+    return storage.claim({ ...request, ...(only !== undefined && { only }) });
   }
 }

@@ -7,6 +7,7 @@ import { type Summary, summaryJson, summaryTable } from '../../../sample/01-orde
 import type { SummaryService } from '../../../sample/01-order-service/src/run/summary.service.js';
 import { summaryFaults } from '../../../sample/01-order-service/src/run/summary-faults.js';
 import { writeAtomically } from '../../../sample/01-order-service/src/run/write-atomically.js';
+import { UsageError } from '../../../sample/01-order-service/src/usage.error.js';
 
 const SUMMARY: Summary = {
   orders: 4,
@@ -44,7 +45,7 @@ describe('parseRunOptions', () => {
     [['--concurrency', '1.5'], 'got "1.5".'],
     [['--concurrency', 'many'], 'got "many".'],
   ])('refuses %j as a wrong call', (args, message) => {
-    expect(() => parseRunOptions(args)).toThrow(expect.objectContaining({ exitCode: 2 }));
+    expect(() => parseRunOptions(args)).toThrow(UsageError);
     expect(() => parseRunOptions(args)).toThrow(message);
   });
 
@@ -101,7 +102,7 @@ describe('EventWatch', () => {
   const watch = (...counts: number[]) => {
     let looks = 0;
     const published = () => Promise.resolve(counts[Math.min(looks++, counts.length - 1)] ?? 0);
-    return new EventWatch({ published } as SummaryService);
+    return new EventWatch({ published } as unknown as SummaryService);
   };
 
   it('waits until all have arrived, and tells the progress', async () => {

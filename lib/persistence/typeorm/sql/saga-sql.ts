@@ -1,3 +1,4 @@
+import { OWN_AGE_MS } from '../../../saga/saga-storage.js';
 import type { Tables } from '../identifiers.js';
 import { EVENT_COLUMNS, eventsFrom } from './outbox-sql.js';
 
@@ -73,13 +74,14 @@ SELECT (SELECT count(*)::int FROM facts) AS stored FROM held`;
  */
 export const claimSql = (t: Tables) => `
 WITH candidate AS MATERIALIZED (
-  SELECT i.id, i.epoch, CASE WHEN i.owner = $1 THEN NULL ELSE w.heartbeat_at END AS heartbeat_at
+  SELECT i.id, i.epoch, w.heartbeat_at
   FROM ${t.instance} i LEFT JOIN ${t.worker} w ON w.id = i.owner
   WHERE i.status IN (${CLAIMABLE}) AND ($7::uuid IS NULL OR i.id = $7)
     AND (i.name, i.version) IN (SELECT * FROM unnest($3::text[], $4::int[]))
     AND (i.owner IS NULL
       OR (i.owner <> $1 AND (w.id IS NULL OR w.heartbeat_at < clock_timestamp() - $2 * interval '1 millisecond'))
-      OR (i.owner = $1 AND i.id <> ALL($5::uuid[])))
+      OR (i.owner = $1 AND (i.id = ANY($8::uuid[]) OR (i.id <> ALL($5::uuid[])
+        AND i.started_at < clock_timestamp() - ${OWN_AGE_MS} * interval '1 millisecond'))))
   ORDER BY i.id LIMIT $6 * ${CANDIDATES_PER_CLAIM}
 ), free AS (
   SELECT i.id, c.heartbeat_at FROM candidate c JOIN ${t.instance} i ON i.id = c.id AND i.epoch = c.epoch

@@ -1,0 +1,41 @@
+import { toJsonText } from '../../events/json-text.js';
+import { PayloadTooLargeError, ResultNotSerialisableError } from '../state/errors.js';
+import { failureOf } from '../state/journal.js';
+import type { SagazError } from '../state/sagaz.error.js';
+import type { Fact, StepHost } from './step-host.js';
+import type { StepJob } from './step-job.js';
+
+/** What a handler returned, and the events it published. */
+export interface Returned extends Pick<Fact, 'attempt' | 'events'> {
+  readonly value: unknown;
+}
+
+/** An effect whose result cannot be kept is there all the same: the step is completed, and the saga cannot go on. */
+export function completedFacts(host: StepHost, job: StepJob, { value, attempt, events }: Returned): Fact[] {
+  const { text, error } = resultText(host, job, value);
+  const step = job.step.name;
+  const completed = { kind: job.completed, step, attempt, data: text, events };
+  if (!error) return [completed];
+  const data = JSON.stringify(failureOf(error, step));
+  return [completed, { kind: 'compensating', step, attempt, data, events: [] }];
+}
+
+/** Nothing for a step without a result, and for an undo, whose result nobody asks for. */
+export function resultText(
+  { maxResultBytes }: StepHost,
+  { mode, place }: StepJob,
+  value: unknown,
+): { readonly text: string | null; readonly error?: SagazError } {
+  if (value === undefined || mode === 'undo') return { text: null };
+  const json = toJsonText(value, 'result');
+  if (!json.ok) {
+    return {
+      text: null,
+      error: new ResultNotSerialisableError(`${place} returned ${json.path}: ${json.reason}`),
+    };
+  }
+  const bytes = Buffer.byteLength(json.text);
+  if (bytes <= maxResultBytes) return { text: json.text };
+  const message = `${place} returned ${bytes} bytes; the limit payload.maxBytes is ${maxResultBytes}`;
+  return { text: null, error: new PayloadTooLargeError(message) };
+}

@@ -1,0 +1,828 @@
+import { InMemoryBroker } from '../../lib/brokers/memory/in-memory-broker.js';
+import { makeEvent } from '../../lib/events/event-factory.js';
+import type { OutboxEventInput } from '../../lib/events/outbox-event.js';
+import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
+import { SHARD_COUNT, shardOf } from '../../lib/events/shard.js';
+import { Outbox } from '../../lib/outbox/outbox.js';
+import type { OutboxReader, PendingEvent, ReadBatch, ReadRequest } from '../../lib/outbox/outbox-storage.js';
+import { OutboxWorker } from '../../lib/outbox/outbox-worker.js';
+import { Publisher, type Destination } from '../../lib/outbox/publisher.js';
+import { ReadPosition } from '../../lib/outbox/read-position.js';
+import { ShardPauses } from '../../lib/outbox/shard-pauses.js';
+import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
+import { MemoryOutboxStorage } from '../../lib/persistence/memory/memory-outbox-storage.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
+import {
+  SagaInputError,
+  TransactionRequiredError,
+  UnknownDestinationError,
+} from '../../lib/saga/state/errors.js';
+import { FakeClock, isPending, settled } from '../support/fake-clock.js';
+import { MemoryLog } from '../support/memory-log.js';
+
+const OK: PublishOutcome = { status: 'ok' };
+const LATER: PublishOutcome = { status: 'retryable', reason: 'the broker is busy' };
+
+function pendingEvent(id: number, more: Partial<PendingEvent> = {}): PendingEvent {
+  return {
+    ...{
+      id: BigInt(id),
+      eventId: `event-${id}`,
+      shard: 0,
+      destination: 'default',
+      type: 'room.booked',
+      key: 'k',
+    },
+    ...{ aggregateType: null, aggregateId: null, payload: '{}', headers: '{}', createdAt: new Date(0) },
+    ...more,
+  };
+}
+
+describe('ReadPosition', () => {
+  const NONE = new Set<number>();
+  const BATCH = 100;
+
+  function batch(xmax: string, ...events: readonly [shard: number, id: number][]): ReadBatch {
+    return {
+      events: events.map(([shard, id]) => pendingEvent(id, { shard })),
+      snapshot: { xmax, inProgress: [] },
+    };
+  }
+
+  const ids = (events: readonly PendingEvent[]) => events.map(({ shard, id }) => [shard, Number(id)]);
+
+  it('reads new shards from their lowest pending id, without a snapshot', () => {
+    const position = new ReadPosition();
+    position.own([3, 7]);
+    expect(position.request(NONE, BATCH)).toEqual({
+      positions: new Map([
+        [3, 0n],
+        [7, 0n],
+      ]),
+      previous: undefined,
+      limit: 50,
+    });
+  });
+
+  it('moves on to the highest id of each shard, with the snapshot of the last read', () => {
+    const position = new ReadPosition();
+    position.own([3, 7]);
+    position.accept(batch('90', [3, 5], [3, 9], [7, 2]), position.request(NONE, BATCH));
+    const { positions, previous } = position.request(NONE, BATCH);
+    expect([...positions]).toEqual([
+      [3, 9n],
+      [7, 2n],
+    ]);
+    expect(previous).toEqual({ xmax: '90', inProgress: [] });
+  });
+
+  it('gives the events of each shard in the order of their ids, late ones first', () => {
+    const position = new ReadPosition();
+    position.own([3]);
+    position.accept(batch('90', [3, 10]), position.request(NONE, BATCH));
+    const taken = position.accept(
+      batch('91', [3, 12], [3, 4], [3, 11], [3, 100]),
+      position.request(NONE, BATCH),
+    );
+    expect(ids(taken)).toEqual([
+      [3, 4],
+      [3, 11],
+      [3, 12],
+      [3, 100],
+    ]);
+    expect(position.request(NONE, BATCH).positions.get(3)).toBe(100n);
+  });
+
+  it('does not go back for a late event alone', () => {
+    const position = new ReadPosition();
+    position.own([3]);
+    position.accept(batch('90', [3, 10]), position.request(NONE, BATCH));
+    expect(ids(position.accept(batch('91', [3, 4]), position.request(NONE, BATCH)))).toEqual([[3, 4]]);
+    expect(position.request(NONE, BATCH).positions.get(3)).toBe(10n);
+  });
+
+  it('takes nothing of a shard whose late events fill the limit, and reads it again from zero', () => {
+    const position = new ReadPosition();
+    position.own([3, 7]);
+    position.accept(batch('90', [3, 10], [7, 20]), position.request(NONE, BATCH));
+    const request = position.request(NONE, 4);
+    expect(request.limit).toBe(2);
+    const taken = position.accept(batch('91', [3, 4], [3, 5], [3, 11], [7, 19], [7, 21]), request);
+    expect(ids(taken)).toEqual([
+      [7, 19],
+      [7, 21],
+    ]);
+    expect([...position.request(NONE, BATCH).positions]).toEqual([
+      [3, 0n],
+      [7, 21n],
+    ]);
+    const again = position.accept(batch('92', [3, 4], [3, 5]), position.request(NONE, BATCH));
+    expect(ids(again)).toEqual([
+      [3, 4],
+      [3, 5],
+    ]);
+  });
+
+  it('asks for the batch size of the moment: a smaller one at once after a batch that got stuck', () => {
+    const position = new ReadPosition();
+    position.own([1, 2]);
+    expect([100, 50, 1].map((batchSize) => position.request(NONE, batchSize).limit)).toEqual([50, 25, 1]);
+  });
+
+  it('divides the batch by the shards that had rows, so that one hot key is not starved', () => {
+    const position = new ReadPosition();
+    position.own([1, 2, 3, 4]);
+    expect(position.request(NONE, BATCH).limit).toBe(25);
+    position.accept(batch('1', [2, 1]), position.request(NONE, BATCH));
+    expect(position.request(NONE, BATCH).limit).toBe(100);
+    position.accept(batch('2', [2, 2], [3, 3], [4, 4]), position.request(NONE, BATCH));
+    expect(position.request(NONE, BATCH).limit).toBe(34);
+    position.accept(batch('3'), position.request(NONE, BATCH));
+    expect(position.request(NONE, BATCH).limit).toBe(25);
+  });
+
+  it('leaves resting shards out, and asks for nothing when all rest', () => {
+    const position = new ReadPosition();
+    position.own([1, 2]);
+    expect([...position.request(new Set([1]), BATCH).positions.keys()]).toEqual([2]);
+    expect(position.request(new Set([1, 2]), BATCH).positions.size).toBe(0);
+  });
+
+  it('keeps its place in shards it still owns, and begins anew in one that it lost and got back', () => {
+    const position = new ReadPosition();
+    position.own([1, 2]);
+    position.accept(batch('1', [1, 8], [2, 9]), position.request(NONE, BATCH));
+    position.own([2, 5]);
+    expect([...position.request(NONE, BATCH).positions]).toEqual([
+      [2, 9n],
+      [5, 0n],
+    ]);
+    position.own([1, 2]);
+    expect(position.request(NONE, BATCH).positions.get(1)).toBe(0n);
+  });
+
+  it('reads one shard again from zero when it is restarted, and never one that it does not own', () => {
+    const position = new ReadPosition();
+    position.own([1, 2]);
+    position.accept(batch('1', [1, 8], [2, 9]), position.request(NONE, BATCH));
+    position.restart(1);
+    position.restart(6);
+    expect([...position.request(NONE, BATCH).positions]).toEqual([
+      [1, 0n],
+      [2, 9n],
+    ]);
+  });
+
+  it('forgets places and snapshot, which mean nothing on another connection', () => {
+    const position = new ReadPosition();
+    position.own([1]);
+    position.accept(batch('1', [1, 8]), position.request(NONE, BATCH));
+    position.forget();
+    expect(position.request(NONE, BATCH).positions.size).toBe(0);
+    position.own([1]);
+    expect(position.request(NONE, BATCH)).toMatchObject({
+      positions: new Map([[1, 0n]]),
+      previous: undefined,
+    });
+  });
+});
+
+describe('ShardPauses', () => {
+  it('rest a shard longer after each failure in a row, up to five seconds, and end with a success', async () => {
+    const clock = new FakeClock();
+    const pauses = new ShardPauses(clock);
+    const rests: number[] = [];
+    for (let n = 1; n <= 8; n++) {
+      const from = clock.monotonic();
+      expect(pauses.add(3)).toBe(n);
+      while (pauses.current().has(3)) await clock.advance(100);
+      rests.push(clock.monotonic() - from);
+    }
+    expect(rests).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    pauses.clear(3);
+    expect(pauses.add(3)).toBe(1);
+    expect([...pauses.current()]).toEqual([3]);
+  });
+});
+
+/** A broker that answers as it is told and keeps what it was given. */
+class ScriptedDestination implements Destination {
+  readonly batches: string[][] = [];
+  readonly items: PublishItem[] = [];
+  signal: AbortSignal | undefined;
+
+  constructor(
+    private readonly answer: (item: PublishItem) => PublishOutcome = () => OK,
+    private readonly whole?: (batch: readonly PublishItem[]) => unknown,
+  ) {}
+
+  publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+    this.signal = signal;
+    this.batches.push(batch.map(({ type }) => type));
+    this.items.push(...batch);
+    if (this.whole) return this.whole(batch) as Promise<readonly PublishOutcome[]>;
+    return Promise.resolve(batch.map(this.answer));
+  }
+}
+
+describe('Publisher', () => {
+  function setUp(destinations: Record<string, Destination>) {
+    const clock = new FakeClock();
+    const publisher = new Publisher(new Map(Object.entries(destinations)), 1_000, clock);
+    const publish = async (events: readonly PendingEvent[], limitMs?: number) => {
+      const outcomes = await publisher.publish(events, limitMs);
+      return events.map((event) => {
+        const outcome = outcomes.get(event);
+        return outcome?.status === 'ok' ? 'ok' : `${outcome?.status}: ${outcome?.reason}`;
+      });
+    };
+    return { clock, publish };
+  }
+
+  it('gives each destination its events as one batch, in their order', async () => {
+    const [main, audit] = [new ScriptedDestination(), new ScriptedDestination()];
+    const { publish } = setUp({ default: main, audit });
+    const events = ['default', 'audit', 'default', 'audit'].map((destination, n) =>
+      pendingEvent(n, { destination, type: `event ${n}` }),
+    );
+    await expect(publish(events)).resolves.toEqual(['ok', 'ok', 'ok', 'ok']);
+    expect(main.batches).toEqual([['event 0', 'event 2']]);
+    expect(audit.batches).toEqual([['event 1', 'event 3']]);
+  });
+
+  it('passes the payload on as it is, and puts what every event has into its headers', async () => {
+    const main = new ScriptedDestination();
+    const { publish } = setUp({ default: main });
+    const createdAt = new Date('2026-01-02T03:04:05.678Z');
+    const headers = '{"tenant":"north","id":"forged"}';
+    await publish([pendingEvent(1, { payload: '{"room": 7}', key: 'guest', headers, createdAt })]);
+    expect(main.items).toEqual([
+      {
+        ...{ eventId: 'event-1', type: 'room.booked', key: 'guest', payload: '{"room": 7}' },
+        headers: {
+          ...{ tenant: 'north', id: 'event-1', type: 'room.booked', key: 'guest' },
+          occurredAt: '2026-01-02T03:04:05.678Z',
+        },
+      },
+    ]);
+  });
+
+  it('gives each event the outcome at its place', async () => {
+    const answer = ({ eventId }: PublishItem): PublishOutcome =>
+      eventId === 'event-2' ? { status: 'rejected', reason: 'too large' } : OK;
+    const { publish } = setUp({ default: new ScriptedDestination(answer) });
+    const events = [1, 2, 3].map((id) => pendingEvent(id));
+    await expect(publish(events)).resolves.toEqual(['ok', 'rejected: too large', 'ok']);
+  });
+
+  it('waits no longer than the time-out, aborts the broker, and does not hold up other destinations', async () => {
+    const stuck = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const { publish, clock } = setUp({ default: stuck, audit: new ScriptedDestination() });
+    const outcomes = publish([pendingEvent(1), pendingEvent(2, { destination: 'audit' })]);
+    await clock.advance(999);
+    expect(stuck.signal?.aborted).toBe(false);
+    await clock.advance(1);
+    expect(stuck.signal?.aborted).toBe(true);
+    await clock.advance(499);
+    await expect(isPending(outcomes)).resolves.toBe(true);
+    await clock.advance(1);
+    await expect(outcomes).resolves.toEqual(['retryable: no answer within 1000 ms', 'ok']);
+    expect(clock.waiting).toEqual([]);
+  });
+
+  it('removes what a broker took before the time-out: it has half a second to tell', async () => {
+    const answer = new Deferred<readonly (PublishOutcome | undefined)[]>();
+    const { publish, clock } = setUp({ default: new ScriptedDestination(undefined, () => answer.promise) });
+    const outcomes = publish([pendingEvent(1), pendingEvent(2), pendingEvent(3)]);
+    await clock.advance(1_499);
+    answer.resolve([OK, LATER, undefined]);
+    await expect(outcomes).resolves.toEqual([
+      'ok',
+      'retryable: the broker is busy',
+      'retryable: no answer within 1000 ms',
+    ]);
+  });
+
+  it('keeps every event when the broker rejects after the time-out, with its own reason', async () => {
+    const answer = new Deferred<readonly PublishOutcome[]>();
+    const { publish, clock } = setUp({ default: new ScriptedDestination(undefined, () => answer.promise) });
+    const outcomes = publish([pendingEvent(1)]);
+    await clock.advance(1_100);
+    answer.reject(new Error('aborted'));
+    await expect(outcomes).resolves.toEqual(['retryable: aborted']);
+  });
+
+  it('aborts the broker when the lease ends before the time-out', async () => {
+    const stuck = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const { publish, clock } = setUp({ default: stuck });
+    const outcomes = publish([pendingEvent(1)], 300);
+    await clock.advance(299);
+    expect(stuck.signal?.aborted).toBe(false);
+    await clock.advance(1);
+    expect(stuck.signal?.aborted).toBe(true);
+    await clock.advance(500);
+    await expect(outcomes).resolves.toEqual(['retryable: no answer within 300 ms']);
+  });
+
+  it('leaves no timer behind and does not abort a broker that has answered', async () => {
+    const main = new ScriptedDestination();
+    const { publish, clock } = setUp({ default: main });
+    await publish([pendingEvent(1)]);
+    expect(clock.waiting).toEqual([]);
+    await settled();
+    expect(main.signal?.aborted).toBe(false);
+  });
+
+  it.each<[string, (batch: readonly PublishItem[]) => unknown, string]>([
+    ['rejects', () => Promise.reject(new Error('no connection')), 'retryable: no connection'],
+    [
+      'throws at once',
+      () => {
+        throw new TypeError('broken');
+      },
+      'retryable: broken',
+    ],
+    ['answers too little', () => Promise.resolve([]), 'retryable: the broker gave no outcome for this event'],
+    [
+      'answers nothing at all',
+      () => Promise.resolve(undefined),
+      'retryable: the broker gave no outcome for this event',
+    ],
+  ])(
+    'keeps every event for later when its broker %s, and publishes the others',
+    async (_how, whole, outcome) => {
+      const { publish } = setUp({
+        default: new ScriptedDestination(undefined, whole),
+        audit: new ScriptedDestination(),
+      });
+      const events = [pendingEvent(1), pendingEvent(2, { destination: 'audit' }), pendingEvent(3)];
+      await expect(publish(events)).resolves.toEqual([outcome, 'ok', outcome]);
+    },
+  );
+
+  it('keeps the events of a destination that this process does not know', async () => {
+    const { publish } = setUp({ default: new ScriptedDestination() });
+    await expect(publish([pendingEvent(1, { destination: 'archive' })])).resolves.toEqual([
+      'retryable: no broker is named "archive" in this process',
+    ]);
+  });
+
+  it('does nothing with nothing', async () => {
+    const main = new ScriptedDestination();
+    await expect(setUp({ default: main }).publish([])).resolves.toEqual([]);
+    expect(main.batches).toEqual([]);
+  });
+});
+
+describe('InMemoryBroker', () => {
+  const item = (type: string, key = 'k'): PublishItem => ({
+    eventId: type,
+    type,
+    key,
+    payload: '{}',
+    headers: {},
+  });
+  const open = () => new AbortController().signal;
+
+  it('hands every event to every subscriber, one after the other', async () => {
+    const broker = new InMemoryBroker();
+    const seen: string[] = [];
+    const gate = new Deferred<void>();
+    broker.subscribe(async ({ type }) => {
+      seen.push(`begin ${type}`);
+      if (type === 'a') await gate.promise;
+      seen.push(`end ${type}`);
+    });
+    broker.subscribe(async ({ type }) => void seen.push(`other ${type}`));
+    const outcomes = broker.publish([item('a'), item('b')], open());
+    await settled();
+    expect(seen).toEqual(['begin a']);
+    gate.resolve();
+    await expect(outcomes).resolves.toEqual([OK, OK]);
+    expect(seen).toEqual(['begin a', 'end a', 'other a', 'begin b', 'end b', 'other b']);
+  });
+
+  it('keeps events until there is a subscriber, and after the last one has gone', async () => {
+    const broker = new InMemoryBroker();
+    const none = { status: 'retryable', reason: 'no subscriber yet' };
+    await expect(broker.publish([item('a')], open())).resolves.toEqual([none]);
+    const end = broker.subscribe(() => Promise.resolve());
+    await expect(broker.publish([item('a')], open())).resolves.toEqual([OK]);
+    end();
+    await expect(broker.publish([item('a')], open())).resolves.toEqual([none]);
+    broker.subscribe(() => Promise.resolve());
+    await broker.close();
+    await expect(broker.publish([item('a')], open())).resolves.toEqual([none]);
+  });
+
+  it('holds later events of a key back behind one whose handler failed, and not those of other keys', async () => {
+    const broker = new InMemoryBroker();
+    const seen: string[] = [];
+    broker.subscribe(async ({ type }) => {
+      if (type === 'b') throw new Error('no stock');
+      seen.push(type);
+    });
+    const outcomes = await broker.publish([item('a'), item('b'), item('c'), item('d', 'other')], open());
+    expect(outcomes).toEqual([
+      OK,
+      { status: 'retryable', reason: 'a handler failed: no stock' },
+      { status: 'retryable', reason: 'an earlier event of its key was not delivered' },
+      OK,
+    ]);
+    expect(seen).toEqual(['a', 'd']);
+  });
+
+  it('begins no further event after the publish time-out', async () => {
+    const broker = new InMemoryBroker();
+    const stop = new AbortController();
+    broker.subscribe(async () => stop.abort());
+    await expect(broker.publish([item('a'), item('b', 'other')], stop.signal)).resolves.toEqual([
+      OK,
+      { status: 'retryable', reason: 'the publish time-out ended' },
+    ]);
+  });
+
+  it('is always there', async () => {
+    const broker = new InMemoryBroker();
+    await broker.connect();
+    await expect(broker.ping()).resolves.toBeUndefined();
+    expect(broker.kind).toBe('memory');
+  });
+});
+
+/** A relay over memory storage, whose lease and time a test decides. */
+function relay(destination: Destination, batchSize = 100) {
+  const clock = new FakeClock();
+  const log = new MemoryLog();
+  const database = new MemoryDatabase();
+  const storage = new MemoryOutboxStorage(database, clock);
+  const identity = {
+    ...{ id: 'one', alive: true, remaining: 10_000 },
+    remainingMs: () => (identity.alive ? identity.remaining : 0),
+  };
+  database.workers.set('one', { relays: true, heartbeatAt: 0 });
+  const worker = new OutboxWorker({
+    ...{ identity, storage, clock, log, batchSize },
+    publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
+    ...{ leaseMs: 10_000, pollIntervalMs: 25, maxPollIntervalMs: 1_000 },
+  });
+  const rules = { route: () => ['default'], destinations: new Set(['default']), maxBytes: 1_000 };
+  const write = (...events: readonly OutboxEventInput[]) => {
+    for (const event of events) {
+      const made = makeEvent(event, rules);
+      if ('fault' in made) throw new Error(made.fault.reason);
+      database.addEvents(made.records);
+    }
+  };
+  const left = () => [...database.events.values()].map(({ type }) => type);
+  return { clock, log, database, storage, identity, worker, write, left };
+}
+
+/** Keys of three different shards. */
+const [NORTH, SOUTH, EAST] = ['a', 'foobar', 'order-1'] as const;
+
+describe('OutboxWorker', () => {
+  it('publishes what is pending and removes it', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left } = relay(destination);
+    expect(new Set([NORTH, SOUTH, EAST].map(shardOf)).size).toBe(3);
+    write({ type: '1', key: NORTH }, { type: '2', key: SOUTH }, { type: '3', key: NORTH });
+    worker.start();
+    await settled();
+    expect(destination.items.map(({ type }) => type).sort()).toEqual(['1', '2', '3']);
+    expect(left()).toEqual([]);
+    await worker.stop();
+  });
+
+  it('looks again at once when it is woken', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left, clock } = relay(destination);
+    worker.start();
+    await clock.advance(10_000);
+    write({ type: 'later', key: NORTH });
+    worker.wake();
+    await settled();
+    expect(left()).toEqual([]);
+    await worker.stop();
+  });
+
+  it('publishes each event once, however many batches it takes, in order per key', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left } = relay(destination, 4);
+    const keys = [NORTH, SOUTH, EAST];
+    const events = Array.from({ length: 60 }, (_, n) => ({ type: `${n}`, key: keys[n % 3] }));
+    write(...events);
+    worker.start();
+    await settled();
+    expect(left()).toEqual([]);
+    expect(destination.items).toHaveLength(60);
+    for (const key of keys) {
+      const types = destination.items.filter((it) => it.key === key).map(({ type }) => Number(type));
+      expect(types).toEqual([...types].sort((a, b) => a - b));
+    }
+    await worker.stop();
+  });
+
+  it('keeps a failed event and tries it again after a rest that grows', async () => {
+    const at: number[] = [];
+    const destination = new ScriptedDestination(() => {
+      at.push(clock.monotonic());
+      return at.length < 4 ? LATER : OK;
+    });
+    const { worker, write, left, clock, log } = relay(destination);
+    write({ type: 'room.booked', key: NORTH });
+    worker.start();
+    await settled();
+    expect(left()).toEqual(['room.booked']);
+    await clock.advance(4_000);
+    expect(left()).toEqual([]);
+    const rests = at.slice(1).map((time, index) => time - (at[index] ?? 0));
+    expect(rests).toHaveLength(3);
+    for (const [index, rest] of rests.entries()) expect(rest).toBeGreaterThanOrEqual(100 * 2 ** index);
+    expect(log.lines).toEqual([]);
+    await worker.stop();
+  });
+
+  it('says once that an event does not get through, when it has failed for a while', async () => {
+    const { worker, write, clock, log } = relay(new ScriptedDestination(() => LATER));
+    write({ type: 'room.booked', key: NORTH });
+    worker.start();
+    await clock.advance(60_000);
+    expect(log.lines).toEqual([
+      'warn event not published, trying again: "room.booked" to default: the broker is busy',
+    ]);
+    await worker.stop();
+  });
+
+  it('goes on with other shards while one rests', async () => {
+    const destination = new ScriptedDestination(({ key }) => (key === NORTH ? LATER : OK));
+    const { worker, write, left, clock } = relay(destination);
+    write({ type: 'stuck', key: NORTH }, { type: 'fine', key: SOUTH });
+    worker.start();
+    await settled();
+    expect(left()).toEqual(['stuck']);
+    write({ type: 'fine too', key: SOUTH });
+    await clock.advance(100);
+    expect(left()).toEqual(['stuck']);
+    await worker.stop();
+  });
+
+  it('keeps the order of a key when a handler of the in-memory broker fails', async () => {
+    const broker = new InMemoryBroker();
+    const seen: string[] = [];
+    let failures = 2;
+    broker.subscribe(async ({ type }) => {
+      if (type === 'b' && failures-- > 0) throw new Error('no stock');
+      seen.push(type);
+    });
+    const { worker, write, left, clock } = relay(broker);
+    write(
+      { type: 'a', key: NORTH },
+      { type: 'b', key: NORTH },
+      { type: 'c', key: NORTH },
+      { type: 'd', key: SOUTH },
+    );
+    worker.start();
+    await settled();
+    expect(left()).toEqual(['b', 'c']);
+    write({ type: 'e', key: NORTH });
+    await clock.advance(5_000);
+    expect(left()).toEqual([]);
+    expect(seen.filter((type) => type !== 'd')).toEqual(['a', 'b', 'c', 'e']);
+    await worker.stop();
+  });
+
+  it('keeps the events of a broker that does not answer, and finishes its round before it stops', async () => {
+    const destination = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const { worker, write, left, clock, storage } = relay(destination);
+    write({ type: 'room.booked', key: NORTH });
+    worker.start();
+    await settled();
+    const stopped = worker.stop();
+    await clock.until(stopped);
+    expect(clock.monotonic()).toBe(1_500);
+    expect(left()).toEqual(['room.booked']);
+    await expect(storage.leaseShards('one', 10_000)).resolves.toHaveLength(SHARD_COUNT);
+  });
+
+  it('reads half as much each time nothing of a batch is taken, and more again once something was', async () => {
+    let slow = 3;
+    const destination = new ScriptedDestination(undefined, (batch) =>
+      slow-- > 0 ? new Promise(() => undefined) : Promise.resolve(batch.map(() => OK)),
+    );
+    const { worker, write, left, clock, database } = relay(destination, 8);
+    // Another worker that never dies has every other shard: the batch is that of one.
+    database.workers.set('two', { relays: true, heartbeatAt: Infinity });
+    database.shardOwners.fill('two');
+    database.shardOwners[shardOf(NORTH)] = undefined;
+    write(...Array.from({ length: 20 }, (_, n) => ({ type: `${n}`, key: NORTH })));
+    worker.start();
+    await clock.advance(20_000);
+    expect(destination.batches.map(({ length }) => length)).toEqual([8, 4, 2, 1, 2, 4, 8, 5]);
+    expect(left()).toEqual([]);
+    await worker.stop();
+  });
+
+  it('gives the broker no longer than its lease still holds', async () => {
+    const destination = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const { worker, write, clock, identity } = relay(destination);
+    identity.remaining = 300;
+    write({ type: 'room.booked', key: NORTH });
+    worker.start();
+    await clock.advance(300);
+    expect(destination.signal?.aborted).toBe(true);
+    await clock.until(worker.stop());
+  });
+
+  it('publishes nothing while its lease does not hold', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left, clock, identity, log } = relay(destination);
+    identity.alive = false;
+    write({ type: 'room.booked', key: NORTH });
+    worker.start();
+    await clock.advance(5_000);
+    expect(destination.batches).toEqual([]);
+    expect(log.lines).toEqual([
+      'warn relaying events failed, trying again: the lease of this worker has run out',
+    ]);
+    identity.alive = true;
+    await clock.advance(1_000);
+    expect(left()).toEqual([]);
+    await worker.stop();
+  });
+
+  describe('whose lease runs out while it reads', () => {
+    function setUp() {
+      const destination = new ScriptedDestination();
+      const parts = relay(destination);
+      const open = parts.storage.openReader.bind(parts.storage);
+      parts.storage.openReader = async (): Promise<OutboxReader> => {
+        const reader = await open();
+        const read = async (request: ReadRequest) => {
+          const found = await reader.read(request);
+          if (found.events.length > 0 && destination.batches.length === 0 && reads++ === 0)
+            parts.identity.alive = false;
+          return found;
+        };
+        return { read, close: () => reader.close() };
+      };
+      let reads = 0;
+      parts.write({ type: 'room.booked', key: NORTH });
+      return { ...parts, destination };
+    }
+
+    it('publishes nothing of what it read', async () => {
+      const { worker, destination, left, clock } = setUp();
+      worker.start();
+      await clock.advance(5_000);
+      expect(destination.batches).toEqual([]);
+      expect(left()).toEqual(['room.booked']);
+      await worker.stop();
+    });
+
+    it('publishes it when the next heartbeat gives the lease back before the next round', async () => {
+      const { worker, destination, left, clock, identity } = setUp();
+      worker.start();
+      await settled();
+      expect(identity.alive).toBe(false);
+      identity.alive = true;
+      await clock.advance(10_000);
+      expect(destination.batches).toEqual([['room.booked']]);
+      expect(left()).toEqual([]);
+      await worker.stop();
+    });
+  });
+
+  it('opens a new reader after a fault and reads everything that is pending again', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left, clock, storage, log } = relay(destination);
+    const requests: ReadRequest[] = [];
+    let opened = 0;
+    let closed = 0;
+    const open = storage.openReader.bind(storage);
+    storage.openReader = async (): Promise<OutboxReader> => {
+      const reader = await open();
+      opened++;
+      const read = (request: ReadRequest) => {
+        requests.push(request);
+        return requests.length === 2 ? Promise.reject(new Error('connection cut')) : reader.read(request);
+      };
+      return { read, close: async () => void closed++ };
+    };
+    write({ type: 'first', key: NORTH });
+    worker.start();
+    await settled();
+    write({ type: 'second', key: NORTH });
+    await clock.advance(2_000);
+    expect(left()).toEqual([]);
+    expect([opened, closed]).toEqual([2, 1]);
+    expect(requests[2]?.previous).toBeUndefined();
+    expect(requests[2]?.positions.get(shardOf(NORTH))).toBe(0n);
+    expect(log.lines).toEqual(['warn relaying events failed, trying again: connection cut']);
+    await worker.stop();
+    expect(closed).toBe(2);
+  });
+
+  it('shares the shards with another living worker, and takes over those of a dead one', async () => {
+    const { worker, clock, database, storage } = relay(new ScriptedDestination());
+    const owners = () =>
+      [...new Set(database.shardOwners)].map((id) => [
+        id,
+        database.shardOwners.filter((it) => it === id).length,
+      ]);
+    worker.start();
+    await settled();
+    expect(owners()).toEqual([['one', SHARD_COUNT]]);
+    database.workers.set('two', { relays: true, heartbeatAt: clock.monotonic() });
+    await clock.advance(3_000);
+    await storage.leaseShards('two', 10_000);
+    expect(owners()).toEqual([
+      ['one', SHARD_COUNT / 2],
+      ['two', SHARD_COUNT / 2],
+    ]);
+    database.workers.set('one', { relays: true, heartbeatAt: 20_000 });
+    await clock.advance(17_000);
+    expect(owners()).toEqual([['one', SHARD_COUNT]]);
+    await worker.stop();
+    expect(owners()).toEqual([[undefined, SHARD_COUNT]]);
+  });
+
+  it('asks for no events of a shard that is not its own', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left, database, clock } = relay(destination);
+    database.workers.set('two', { relays: true, heartbeatAt: 0 });
+    database.shardOwners[shardOf(NORTH)] = 'two';
+    write({ type: 'theirs', key: NORTH }, { type: 'ours', key: 'customer:4711' });
+    worker.start();
+    await clock.advance(2_000);
+    expect(left()).toEqual(['theirs']);
+    await worker.stop();
+  });
+});
+
+describe('Outbox', () => {
+  interface Written {
+    readonly tx: string;
+    readonly types: string[];
+  }
+
+  function setUp(ambient?: string, resolveManager?: () => string | undefined) {
+    const written: Written[] = [];
+    const storage = {
+      insert: async (tx: string, events: readonly { type: string }[]) =>
+        void written.push({ tx, types: events.map(({ type }) => type) }),
+      transaction: <T>(work: (tx: string) => Promise<T>) => work('opened'),
+      currentTransaction: () => ambient,
+    };
+    const rules = {
+      route: () => ['default', 'audit'],
+      destinations: new Set(['default', 'audit']),
+      maxBytes: 100,
+    };
+    const outbox = new Outbox<string>({ storage: storage as never, rules, resolveManager });
+    return { outbox, written };
+  }
+
+  it('writes into the transaction that is given, before any other it could find', async () => {
+    const { outbox, written } = setUp('ambient', () => 'resolved');
+    const ids = await outbox.publish('given', [{ type: 'a', destination: 'audit' }, { type: 'b' }]);
+    expect(ids).toHaveLength(2);
+    expect(written).toEqual([{ tx: 'given', types: ['a', 'b', 'b'] }]);
+  });
+
+  it('else into the one around the call, else into what resolveManager finds', async () => {
+    const inside = setUp('ambient', () => 'resolved');
+    await inside.outbox.publish({ type: 'a', destination: 'audit' });
+    expect(inside.written).toEqual([{ tx: 'ambient', types: ['a'] }]);
+    const outside = setUp(undefined, () => 'resolved');
+    await outside.outbox.publish([{ type: 'a', destination: 'audit' }]);
+    expect(outside.written).toEqual([{ tx: 'resolved', types: ['a'] }]);
+  });
+
+  it('refuses an event without a transaction, and a manager that is not there', async () => {
+    const { outbox, written } = setUp(undefined, () => undefined);
+    await expect(outbox.publish({ type: 'a' })).rejects.toBeInstanceOf(TransactionRequiredError);
+    const { outbox: inside } = setUp('ambient');
+    await expect(inside.publish(undefined as never, { type: 'a' })).rejects.toBeInstanceOf(
+      TransactionRequiredError,
+    );
+    expect(written).toEqual([]);
+  });
+
+  it('writes none of several events when one of them is wrong', async () => {
+    const { outbox, written } = setUp();
+    await expect(outbox.publish('tx', [{ type: 'a' }, { type: 'b', payload: NaN }])).rejects.toThrow(
+      new SagaInputError('event "b": payload: NaN is no JSON number'),
+    );
+    await expect(outbox.publish('tx', { type: 'a', destination: 'archive' })).rejects.toBeInstanceOf(
+      UnknownDestinationError,
+    );
+    expect(written).toEqual([]);
+  });
+
+  it('is refused by memory storage, which has no transaction that an event could join', async () => {
+    const storage = new MemoryOutboxStorage(new MemoryDatabase(), new FakeClock());
+    await expect(storage.insert()).rejects.toBeInstanceOf(TransactionRequiredError);
+    await expect(storage.transaction()).rejects.toBeInstanceOf(TransactionRequiredError);
+  });
+});
