@@ -48,9 +48,10 @@ export class SagazRuntime {
     });
     const wakeRelay = () => this.relay.wake();
     const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
-    this.executor = new SagaExecutor({ ...common, ...limits, identity, storage, events, wakeRelay });
-    this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
     const wake = () => this.sagaWorker.wake();
+    const wakes = { wakeRelay, wakeClaims: wake };
+    this.executor = new SagaExecutor({ ...common, ...limits, ...wakes, identity, storage, events });
+    this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
     const claimAwaited = (sagaId: string) => this.sagaWorker.claimAwaited(sagaId);
     const { executor } = this;
     this.orchestrator = new SagaOrchestrator({

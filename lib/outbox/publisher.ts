@@ -9,8 +9,13 @@ export interface Destination {
   publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
 }
 
-/** How long a broker may take after the time-out to say which events it took before it. */
+/** How long, and at most a tenth of the outer limit, a broker may take after the time-out to say which events it took before it. */
 const PARTIAL_GRACE_MS = 500;
+
+interface Time {
+  readonly ms: number;
+  readonly graceMs: number;
+}
 
 /** Hands batches to their destinations and finds out what became of each event. Never throws. */
 export class Publisher {
@@ -29,24 +34,24 @@ export class Publisher {
     limitMs = Infinity,
   ): Promise<ReadonlyMap<PendingEvent, PublishOutcome>> {
     const groups = groupBy(events, ({ destination }) => destination);
-    const ms = Math.min(this.timeoutMs, limitMs);
-    const parts = await Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, ms)));
+    const time = { ms: Math.min(this.timeoutMs, limitMs), graceMs: Math.min(PARTIAL_GRACE_MS, limitMs / 10) };
+    const parts = await Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, time)));
     return new Map(parts.flat());
   }
 
   private async publishTo(
     name: string,
     group: readonly PendingEvent[],
-    ms: number,
+    time: Time,
   ): Promise<(readonly [PendingEvent, PublishOutcome])[]> {
-    const { outcomes, reason } = await this.outcomes(name, group, ms).catch((error: unknown) => {
+    const { outcomes, reason } = await this.outcomes(name, group, time).catch((error: unknown) => {
       return { outcomes: [], reason: errorText(error) };
     });
     return group.map((event, index) => [event, outcomes[index] ?? { status: 'retryable', reason }]);
   }
 
   /** @returns the outcomes, and the reason of those that are missing */
-  private async outcomes(name: string, group: readonly PendingEvent[], ms: number) {
+  private async outcomes(name: string, group: readonly PendingEvent[], { ms, graceMs }: Time) {
     const destination = this.destinations.get(name);
     if (!destination) return { outcomes: [], reason: `no broker is named "${name}" in this process` };
     const limit = new AbortController();
@@ -54,7 +59,7 @@ export class Publisher {
     const work = destination.publish(group.map(toItem), limit.signal);
     const expiry = this.clock.delay(ms, done.signal).then(async () => {
       if (!done.signal.aborted) limit.abort();
-      await this.clock.delay(PARTIAL_GRACE_MS, done.signal);
+      await this.clock.delay(graceMs, done.signal);
       return undefined;
     });
     try {

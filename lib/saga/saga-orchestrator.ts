@@ -4,11 +4,13 @@ import { toJsonText } from '../events/json-text.js';
 import { uuidV7 } from '../events/uuid-v7.js';
 import type { Clock } from '../runtime/clock.js';
 import { parseDuration, type Duration } from '../runtime/duration.js';
+import type { Log } from '../runtime/log.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
 import type { SagaRegistry } from './definition/saga-registry.js';
 import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
 import { readySteps } from './execution/decisions.js';
+import { EndWatch } from './execution/end-watch.js';
 import type { SagaExecutor } from './execution/saga-executor.js';
 import { resultOf, snapshotOf, type SagaResult, type SagaSnapshot } from './execution/saga-result.js';
 import { initialState } from './execution/saga-state.js';
@@ -55,6 +57,7 @@ export interface OrchestratorSettings<Tx> {
   readonly executor: SagaExecutor;
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
+  readonly log: Log;
   readonly maxInputBytes: number;
   /** Called after a saga was created that this process does not run itself. */
   readonly wake: () => void;
@@ -62,16 +65,15 @@ export interface OrchestratorSettings<Tx> {
   readonly claimAwaited: (sagaId: string) => Promise<void>;
 }
 
-const FIRST_LOOK_MS = 20;
-const LAST_LOOK_MS = 500;
-
 /** Starts sagas and waits for their results. */
 export class SagaOrchestrator<Tx = unknown> {
   private readonly closing = new AbortController();
+  private readonly watch: EndWatch;
 
   constructor(private readonly settings: OrchestratorSettings<Tx>) {
     // One listener for each wait, of which there may be thousands.
     setMaxListeners(0, this.closing.signal);
+    this.watch = new EndWatch(settings);
   }
 
   /**
@@ -116,7 +118,7 @@ export class SagaOrchestrator<Tx = unknown> {
     const { clock, executor } = this.settings;
     const limitMs = timeout === undefined ? Infinity : waitLimit(timeout);
     const until = clock.monotonic() + limitMs;
-    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(pause * 2, LAST_LOOK_MS)) {
+    for (;;) {
       const over = executor.over(sagaId);
       const result = over ? undefined : resultOf<R>(await this.row(sagaId));
       if (result) return result;
@@ -127,7 +129,7 @@ export class SagaOrchestrator<Tx = unknown> {
         throw new ShutdownError(
           `this process is shutting down; saga ${sagaId} goes on, ask for its result later`,
         );
-      await this.pause(over ? left : Math.min(pause, left), over);
+      await this.pause(left, sagaId, over);
     }
   }
 
@@ -144,6 +146,7 @@ export class SagaOrchestrator<Tx = unknown> {
   private newSaga(definition: SagaDefinition, input: string, options: StartOptions<Tx>): NewSaga {
     const { executor, identity } = this.settings;
     const sagaId = uuidV7();
+    const inputHash = canonicalHash(input);
     // In the caller's transaction a saga is born unowned: it is claimed once that has committed.
     const here = options.manager === undefined && identity.remainingMs() > 0 && executor.reserve(sagaId);
     return {
@@ -152,7 +155,7 @@ export class SagaOrchestrator<Tx = unknown> {
       version: definition.version,
       input,
       idempotencyKey: options.idempotencyKey,
-      inputHash: canonicalHash(input),
+      inputHash,
       correlationId: options.correlationId ?? sagaId,
       tags: options.tags ?? {},
       owner: here ? identity.id : undefined,
@@ -194,14 +197,16 @@ export class SagaOrchestrator<Tx = unknown> {
     return row;
   }
 
-  private async pause(ms: number, over: Promise<void> | undefined): Promise<void> {
+  /** Until the saga no longer runs here, or has ended elsewhere, or the time is up, or this process closes. */
+  private async pause(ms: number, sagaId: string, over: Promise<void> | undefined): Promise<void> {
     const awake = new AbortController();
+    const wake = () => awake.abort();
     // A listener of our own: AbortSignal.any would leave one behind on a signal that lives as long as the process.
-    const close = () => awake.abort();
-    this.closing.signal.addEventListener('abort', close);
-    const timer = this.settings.clock.delay(ms, awake.signal);
-    await Promise.race([timer, ...(over ? [over] : [])]);
-    this.closing.signal.removeEventListener('abort', close);
+    this.closing.signal.addEventListener('abort', wake);
+    const forget = over ? wake : this.watch.add(sagaId, wake);
+    await Promise.race([this.settings.clock.delay(ms, awake.signal), ...(over ? [over] : [])]);
+    forget();
+    this.closing.signal.removeEventListener('abort', wake);
     awake.abort();
   }
 }

@@ -154,5 +154,8 @@ export abstract class SagaStorage<Tx = unknown> {
 
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 
+  /** Which of these sagas have ended, or are not there. */
+  abstract ended(sagaIds: readonly string[]): Promise<readonly string[]>;
+
   abstract journal(sagaId: string): Promise<readonly JournalEntry[]>;
 }

@@ -163,6 +163,11 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       assert.equal(row?.status, 'completed');
       assert.equal(row.results, end.results);
       assert.ok(row.endedAt instanceof Date);
+      const missing = uuidV7();
+      const open = newSaga();
+      await storage.sagas.create(open);
+      const ended = await storage.sagas.ended([saga.sagaId, open.sagaId, missing]);
+      assert.deepEqual([...ended].sort(), [saga.sagaId, missing].sort());
       assert.ok((await pendingTypes(storage)).includes(type));
     },
   },

@@ -240,8 +240,9 @@ export function processOf(world: SagaWorld, definition: SagaDefinition, id: stri
     maxSagas,
     maxResultBytes: 1_000,
     wakeRelay: () => undefined,
+    wakeClaims: () => worker.wake(),
   });
-  const worker = new SagaWorker({ ...common, identity: lease, executor });
+  const worker: SagaWorker = new SagaWorker({ ...common, identity: lease, executor });
   const orchestrator = new SagaOrchestrator<undefined>({
     ...{ ...common, identity: lease, executor, maxInputBytes: 1_000 },
     wake: () => worker.wake(),

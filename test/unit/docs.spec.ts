@@ -37,6 +37,7 @@ function codeOf(type: abstract new (...args: never[]) => Error): unknown {
 describe('the reference of errors', () => {
   it('holds every error class with its code and HTTP status, and no other', async () => {
     const page = await readFile('docs/reference/errors.md', 'utf8');
+    expect(page).not.toMatch(/\*\/|\bexport\b/);
     const listed = [...page.matchAll(/^\| `(\w+Error)`\s*\| `(\w+)`\s*\|\s*(\d*)\s*\|/gm)].map(
       ([, name, code, status]) => [name, code, status],
     );

@@ -442,6 +442,18 @@ describe('InMemoryBroker', () => {
     ]);
   });
 
+  it('tells at the publish time-out what it delivered before a handler that is still busy', async () => {
+    const broker = new InMemoryBroker();
+    const stop = new AbortController();
+    broker.subscribe(({ key }) => (key === 'slow' ? new Promise(() => stop.abort()) : Promise.resolve()));
+    const batch = [item('a', 'quick'), item('b', 'slow'), item('c', 'late')];
+    await expect(broker.publish(batch, stop.signal)).resolves.toEqual([
+      OK,
+      { status: 'retryable', reason: 'its handler took too long' },
+      { status: 'retryable', reason: 'the publish time-out ended' },
+    ]);
+  });
+
   it('is always there', async () => {
     const broker = new InMemoryBroker();
     await broker.connect();

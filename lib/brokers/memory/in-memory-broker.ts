@@ -47,12 +47,20 @@ export class InMemoryBroker extends MessageBroker {
   private async deliver(item: PublishItem, signal: AbortSignal): Promise<PublishOutcome> {
     if (signal.aborted) return { status: 'retryable', reason: 'the publish time-out ended' };
     if (this.subscribers.size === 0) return { status: 'retryable', reason: 'no subscriber yet' };
+    const expired = aborted(signal);
     try {
-      for (const subscriber of this.subscribers) await subscriber(item);
-      return { status: 'ok' };
+      const ended = await Promise.race([this.toAll(item), expired.promise]);
+      return ended ? { status: 'ok' } : { status: 'retryable', reason: 'its handler took too long' };
     } catch (error) {
       return { status: 'retryable', reason: `a handler failed: ${errorText(error)}` };
+    } finally {
+      expired.forget();
     }
+  }
+
+  private async toAll(item: PublishItem): Promise<true> {
+    for (const subscriber of this.subscribers) await subscriber(item);
+    return true;
   }
 }
 
@@ -60,3 +68,14 @@ const BEHIND: PublishOutcome = {
   status: 'retryable',
   reason: 'an earlier event of its key was not delivered',
 };
+
+/** Resolves to false when the signal aborts, so that one slow handler does not keep back what is known of the others. */
+function aborted(signal: AbortSignal): { readonly promise: Promise<false>; forget(): void } {
+  let tell: () => void = () => undefined;
+  const promise = new Promise<false>((resolve) => {
+    // A handler that ends in the same moment has ended.
+    tell = () => setImmediate(resolve, false);
+  });
+  signal.addEventListener('abort', tell, { once: true });
+  return { promise, forget: () => signal.removeEventListener('abort', tell) };
+}

@@ -126,6 +126,11 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     });
   }
 
+  ended(sagaIds: readonly string[]): Promise<readonly string[]> {
+    const { sagas } = this.database;
+    return Promise.resolve(sagaIds.filter((id) => isEnded(sagas.get(id)?.status ?? 'completed')));
+  }
+
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
     return Promise.resolve([...(this.database.sagas.get(sagaId)?.journal ?? [])]);
   }

@@ -18,7 +18,7 @@ import * as sql from './sql/saga-sql.js';
 import { heartbeatSql, retireSql } from './sql/worker-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
-import { TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
+import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -70,7 +70,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       await runner.connect();
       await runner.startTransaction('READ COMMITTED');
     } catch (error) {
-      await runner.release();
+      // The transaction may be open: nobody else may get this connection.
+      await destroyConnection(runner);
       throw error;
     }
     return new TypeOrmSagaTransaction(runner, this.settings.scope, (query, write) =>
@@ -123,6 +124,12 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return (
       row && { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) }
     );
+  }
+
+  async ended(sagaIds: readonly string[]): Promise<readonly string[]> {
+    if (sagaIds.length === 0) return [];
+    const rows = await this.rows<{ id: string }>(this.settings.engine, sql.endedSql, [sagaIds]);
+    return rows.map(({ id }) => id);
   }
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {

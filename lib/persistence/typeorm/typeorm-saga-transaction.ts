@@ -39,8 +39,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   }
 
   async commit(write: SagaWrite): Promise<void> {
-    const { broadcaster } = this.runner;
-    await broadcaster.broadcast('BeforeTransactionCommit');
+    await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
     if (this.internals.transactionDepth !== 1) {
       throw new Error('the step returned while a nested transaction was open: await it inside the step');
     }
@@ -52,23 +51,30 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
     });
     this.internals.isTransactionActive = false;
-    // It is committed: a subscriber that fails changes nothing any more.
-    await broadcaster.broadcast('AfterTransactionCommit').catch(() => undefined);
+    await this.tell('AfterTransactionCommit');
     await this.runner.release();
   }
 
   async rollback(handlerSettled: boolean): Promise<void> {
     if (this.runner.isReleased) return;
     this.seal();
-    if (!handlerSettled) return this.destroy();
+    if (!handlerSettled) return destroyConnection(this.runner);
     try {
       // Not TypeORM's own, which in a nested transaction goes back to its savepoint only.
       await this.query('ROLLBACK');
       this.internals.isTransactionActive = false;
+      await this.tell('AfterTransactionRollback');
       await this.runner.release();
     } catch {
-      await this.destroy();
+      await destroyConnection(this.runner);
     }
+  }
+
+  /** Subscribers may query; what they do wrong changes nothing any more. */
+  private async tell(event: 'AfterTransactionCommit' | 'AfterTransactionRollback'): Promise<void> {
+    if (this.runner.dataSource.subscribers.length === 0) return;
+    Object.assign(this.runner, { query: this.query });
+    await this.runner.broadcaster.broadcast(event).catch(() => undefined);
   }
 
   private get internals(): Internals {
@@ -81,9 +87,10 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
     const tooLate = () => Promise.reject(new FencedError('ctx.manager was used after its step had settled'));
     Object.assign(this.runner, { query: tooLate });
   }
+}
 
-  /** Closes the connection, which ends the transaction on the server, whatever statement is under way. */
-  private async destroy(): Promise<void> {
-    await this.internals.releasePostgresConnection(new Error('a step of a saga did not end in time'));
-  }
+/** Closes the connection, which ends its transaction on the server, whatever statement is under way. */
+export async function destroyConnection(runner: QueryRunner): Promise<void> {
+  const internals = runner as unknown as Internals;
+  await internals.releasePostgresConnection(new Error('its transaction was given up'));
 }

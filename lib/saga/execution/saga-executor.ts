@@ -9,6 +9,8 @@ export interface ExecutorSettings extends RunnerSettings {
   readonly registry: SagaRegistry;
   /** Sagas running at once in this process. */
   readonly maxSagas: number;
+  /** Called when there is room again after there was none. */
+  readonly wakeClaims: () => void;
 }
 
 /** The sagas that run in this process. */
@@ -82,7 +84,9 @@ export class SagaExecutor {
   accept(saga: ClaimedSaga): void {
     this.lostAt.delete(saga.sagaId);
     const over = this.run(saga).finally(() => {
+      const full = this.room <= 0;
       if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
+      if (full && this.open) this.settings.wakeClaims();
     });
     this.places.set(saga.sagaId, over);
   }
@@ -132,7 +136,7 @@ export class SagaExecutor {
       await runner.run();
     } catch (error) {
       this.lose(runner.saga.sagaId);
-      if (error instanceof FencedError) log.warn(`${error.message}; another process goes on`);
+      if (error instanceof FencedError) log.warn(error.message);
       else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
     }
     for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);

@@ -68,7 +68,7 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
     case 'resumed':
       return interrupt(definition, state);
     case 'released':
-      return release(definition, state, dataOf<ReleaseRecord>(entry));
+      return withoutAttempts(definition, state, dataOf<ReleaseRecord>(entry));
     case 'compensating':
       return giveUp(definition, state, entry);
     case 'probed':
@@ -127,11 +127,15 @@ function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
 }
 
 /** A process let go of the saga: what it cut short or never began was no attempt. */
-function release(definition: SagaDefinition, state: SagaState, { unrun, cut }: ReleaseRecord): SagaState {
+function withoutAttempts(
+  definition: SagaDefinition,
+  state: SagaState,
+  { unrun, cut }: ReleaseRecord,
+): SagaState {
   const next = mapSteps(state, (name, step) => {
     const launches = step.launches - 1;
-    if (unrun.includes(name))
-      return { ...step, launches, status: launches === 0 ? 'not_started' : 'started' };
+    const untouched = launches === 0 && step.outcome === undefined;
+    if (unrun.includes(name)) return { ...step, launches, status: untouched ? 'not_started' : 'started' };
     if (!cut.includes(name)) return step;
     return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
   });

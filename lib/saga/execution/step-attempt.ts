@@ -35,17 +35,18 @@ export class StepAttempt {
   }
 
   private async inTransaction(): Promise<void> {
-    const transaction = await this.host.storage.begin().catch(lostTrack);
+    const transaction = await this.host.storage.begin();
     const attempt = this.attempt(transaction);
     try {
       const value = await transaction.run(() => this.call(attempt));
       const { text, error } = resultText(this.host, this.job, value);
       if (error) throw error;
       const fact = { kind: this.job.completed, step: this.job.step.name, attempt: this.number, data: text };
-      await this.host.record([{ ...fact, events: attempt.events }], (write) => transaction.commit(write));
+      await this.host.record([{ ...fact, events: attempt.events }], (write) =>
+        transaction.commit(write).catch(asLostTrack),
+      );
     } catch (error) {
       await transaction.rollback(attempt.settled);
-      if (error instanceof FencedError || error instanceof CommitUnknownError) lostTrack(error);
       throw error;
     }
   }
@@ -75,6 +76,12 @@ export class StepAttempt {
     const graceMs = host.definition.options.settleGrace;
     return attemptOnce(handler, { timeoutMs: job.timeoutMs, graceMs, place: job.place, signal, clock });
   }
+}
+
+/** A refused commit left nothing; after any other the saga may be somebody else's. */
+function asLostTrack(error: unknown): never {
+  if (error instanceof FencedError || error instanceof CommitUnknownError) lostTrack(error);
+  throw error;
 }
 
 function lostTrack(cause: unknown): never {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import { PollingLoop } from '../../runtime/polling-loop.js';
+import { Turn } from '../../runtime/turn.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaStorage } from '../saga-storage.js';
 
@@ -20,6 +21,8 @@ export class WorkerLease implements WorkerIdentity {
   private readonly loop: PollingLoop;
   private validUntil = -Infinity;
   private relays = false;
+  /** One beat at a time: an older one must not land after a newer one. */
+  private readonly turn = new Turn();
 
   constructor(private readonly settings: WorkerLeaseSettings) {
     const interval = settings.leaseMs / BEATS;
@@ -57,7 +60,11 @@ export class WorkerLease implements WorkerIdentity {
   }
 
   /** The lease is counted from before the heartbeat was sent, less one beat, so this process stops before others start. */
-  private async beat(): Promise<void> {
+  private beat(): Promise<void> {
+    return this.turn.run(() => this.send());
+  }
+
+  private async send(): Promise<void> {
     const { clock, leaseMs, storage } = this.settings;
     const sentAt = clock.monotonic();
     await storage.heartbeat({ id: this.id, relays: this.relays });

@@ -101,6 +101,11 @@ export const journalSql = (t: Tables) => `
 SELECT saga_id AS "sagaId", seq, epoch, kind, step, attempt, launch, data FROM ${t.journal}
 WHERE saga_id = ANY($1::uuid[]) ORDER BY saga_id, seq`;
 
+/** By primary key. */
+export const endedSql = (t: Tables) => `
+SELECT w.id FROM unnest($1::uuid[]) AS w (id) LEFT JOIN ${t.instance} i ON i.id = w.id
+WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked')`;
+
 export const findSagaSql = (t: Tables) => `
 SELECT i.id AS "sagaId", i.name, i.version, i.status, i.tags, i.correlation_id AS "correlationId",
   i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error
