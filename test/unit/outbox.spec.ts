@@ -442,6 +442,24 @@ describe('InMemoryBroker', () => {
     ]);
   });
 
+  it('delivers events of other shards while the handler of one is slow', async () => {
+    const broker = new InMemoryBroker();
+    const stop = new AbortController();
+    const delivered: string[] = [];
+    broker.subscribe(async ({ key }) => {
+      if (key === 'slow') return new Promise<void>(() => undefined);
+      delivered.push(key);
+      if (delivered.length === 2) stop.abort();
+    });
+    const keys = ['slow', 'b', 'c'];
+    expect(new Set(keys.map(shardOf)).size).toBe(3);
+    const outcomes = await broker.publish(
+      keys.map((key) => item(key, key)),
+      stop.signal,
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['retryable', 'ok', 'ok']);
+  });
+
   it('tells at the publish time-out what it delivered before a handler that is still busy', async () => {
     const broker = new InMemoryBroker();
     const stop = new AbortController();

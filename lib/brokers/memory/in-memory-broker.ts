@@ -1,12 +1,15 @@
 import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import { shardOf } from '../../events/shard.js';
 import { errorText } from '../../runtime/error-text.js';
+import { groupBy } from '../../runtime/group-by.js';
 import { MessageBroker } from '../message-broker.js';
 
 /** Gets every event; resolves when its handlers are done, rejects when one failed. */
 export type InMemorySubscriber = (item: PublishItem) => Promise<void>;
 
 /**
- * The broker of development and tests: hands events to the subscribers of this process, one after the other.
+ * The broker of development and tests: hands events to the subscribers of this process. Events of one key go one after
+ * the other; those of different shards at the same time, so that one slow handler does not keep back everything.
  * `ok` means that every handler was done with it. Until a subscriber is there, and when a handler fails, the event is
  * `retryable`: it stays in the outbox and comes again, to every subscriber. Later events of its key wait behind it.
  */
@@ -25,14 +28,10 @@ export class InMemoryBroker extends MessageBroker {
   }
 
   async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
-    const outcomes: PublishOutcome[] = [];
-    const failedKeys = new Set<string>();
-    for (const item of batch) {
-      const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, signal);
-      if (outcome.status !== 'ok') failedKeys.add(item.key);
-      outcomes.push(outcome);
-    }
-    return outcomes;
+    const outcomes = new Map<PublishItem, PublishOutcome>();
+    const lanes = groupBy(batch, ({ key }) => shardOf(key));
+    await Promise.all([...lanes.values()].map((lane) => this.deliverLane(lane, signal, outcomes)));
+    return batch.map((item) => outcomes.get(item) ?? BEHIND);
   }
 
   ping(): Promise<void> {
@@ -42,6 +41,20 @@ export class InMemoryBroker extends MessageBroker {
   close(): Promise<void> {
     this.subscribers.clear();
     return Promise.resolve();
+  }
+
+  /** Events of one lane go one after the other; what a failed one leaves behind of its key waits for it. */
+  private async deliverLane(
+    lane: readonly PublishItem[],
+    signal: AbortSignal,
+    outcomes: Map<PublishItem, PublishOutcome>,
+  ): Promise<void> {
+    const failedKeys = new Set<string>();
+    for (const item of lane) {
+      const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, signal);
+      if (outcome.status !== 'ok') failedKeys.add(item.key);
+      outcomes.set(item, outcome);
+    }
   }
 
   private async deliver(item: PublishItem, signal: AbortSignal): Promise<PublishOutcome> {
