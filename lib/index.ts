@@ -29,7 +29,7 @@ export { CompensationGraph, CompensationNode } from './saga/definition/compensat
 export type { SagaDefinition } from './saga/definition/saga-definition.js';
 export type {
   CompensateOn,
-  CompensationOptions,
+  CompensateOptions,
   SagaDefaults,
   StepOptions,
 } from './saga/definition/saga-options.js';

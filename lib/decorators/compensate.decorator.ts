@@ -1,5 +1,5 @@
 import { SetMetadata } from '@nestjs/common';
-import type { CompensationOptions } from '../saga/definition/saga-options.js';
+import type { CompensateOptions } from '../saga/definition/saga-options.js';
 import type { SagaRef } from '../saga/definition/saga-types.js';
 import { COMPENSATE_METADATA } from '../sagaz.tokens.js';
 import type { CompensationContext } from '../typeorm-alias.js';
@@ -15,7 +15,7 @@ type StepNamed<K extends string> = { [P in K]: (...args: any[]) => unknown };
 /** The undo of a step, on another provider than the saga. */
 export function Compensate(
   step: string,
-  options: CompensationOptions & { saga: SagaRef },
+  options: CompensateOptions & { saga: SagaRef },
 ): <H extends AnyUndo>(target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<H>) => void;
 /**
  * The undo of a step of the same class. It runs when the saga turns back and the step's effect is there or may be
@@ -23,7 +23,7 @@ export function Compensate(
  */
 export function Compensate<K extends string>(
   step: K,
-  options?: CompensationOptions & { saga?: never },
+  options?: CompensateOptions & { saga?: never },
 ): <S extends StepNamed<K>, H extends UndoOf<S[K]>>(
   target: S,
   key: string | symbol,
@@ -31,7 +31,7 @@ export function Compensate<K extends string>(
 ) => void;
 export function Compensate(
   step: string,
-  options: CompensationOptions & { saga?: SagaRef } = {},
+  options: CompensateOptions & { saga?: SagaRef } = {},
 ): MethodDecorator {
   return SetMetadata(COMPENSATE_METADATA, { step, options });
 }

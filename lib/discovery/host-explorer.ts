@@ -1,6 +1,6 @@
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { SagaOptions } from '../decorators/saga.decorator.js';
-import type { CompensationOptions, StepOptions } from '../saga/definition/saga-options.js';
+import type { CompensateOptions, StepOptions } from '../saga/definition/saga-options.js';
 import type { SagaRef } from '../saga/definition/saga-types.js';
 import { COMPENSATE_METADATA, SAGA_METADATA, STEP_METADATA } from '../sagaz.tokens.js';
 
@@ -15,7 +15,7 @@ export interface FoundStep {
 export interface FoundCompensation {
   readonly method: string;
   readonly step: string;
-  readonly options: CompensationOptions & { saga?: SagaRef };
+  readonly options: CompensateOptions & { saga?: SagaRef };
 }
 
 /** A provider or controller with saga decorators on it. */

@@ -7,7 +7,7 @@ import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.j
 import type { SagaDraft } from '../../lib/saga/definition/saga-draft.js';
 import {
   SAGA_DEFAULTS,
-  type CompensationOptions,
+  type CompensateOptions,
   type SagaDefaults,
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
@@ -37,7 +37,7 @@ export interface TestStep extends Omit<StepOptions, 'probe'> {
   readonly run?: (ctx: Action) => unknown;
   /** Default: none. */
   readonly undo?: (ctx: Undo) => unknown;
-  readonly undoOptions?: CompensationOptions;
+  readonly undoOptions?: CompensateOptions;
   /** Default: none. What it returns is not checked, as that of a user is not. */
   readonly probe?: (ctx: Probing) => unknown;
 }

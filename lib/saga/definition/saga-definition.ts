@@ -1,15 +1,11 @@
-import type {
-  ResolvedCompensationOptions,
-  ResolvedSagaDefaults,
-  ResolvedStepOptions,
-} from './saga-options.js';
+import type { ResolvedCompensateOptions, ResolvedSagaDefaults, ResolvedStepOptions } from './saga-options.js';
 import type { CompensationGraph } from './compensation-graph.js';
 import type { StepGraph } from './step-graph.js';
 
 /** A handler after binding to its provider. The engine does not look into the context's transaction. */
 export type Handler = (context: unknown) => unknown;
 
-export interface CompensationDefinition extends ResolvedCompensationOptions {
+export interface CompensationDefinition extends ResolvedCompensateOptions {
   /** Its own place in the compensation graph; undefined for the derived one. */
   readonly after: readonly string[] | undefined;
   readonly handler: Handler;

@@ -50,7 +50,7 @@ export interface StepOptions<K extends string = string> {
   noEffectOn?: ((error: unknown) => boolean) | undefined;
 }
 
-export interface CompensationOptions<K extends string = string> {
+export interface CompensateOptions<K extends string = string> {
   /**
    * Steps whose undos must have ended before this one starts. Replaces the derived order, which is the reverse of the
    * steps.
@@ -132,4 +132,4 @@ export function compensationOptions(defaults: ResolvedSagaDefaults) {
 }
 
 export type ResolvedStepOptions = ReturnType<ReturnType<typeof stepOptions>>;
-export type ResolvedCompensationOptions = ReturnType<ReturnType<typeof compensationOptions>>;
+export type ResolvedCompensateOptions = ReturnType<ReturnType<typeof compensationOptions>>;
