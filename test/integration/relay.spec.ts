@@ -102,7 +102,7 @@ describeWith('postgres', 'the relay', () => {
     expect([...delivered].filter((it) => !known.has(it))).toEqual([]);
     expect(inversions(received)).toEqual([]);
     expect(committed.length).toBeGreaterThan(200);
-  }, 30_000);
+  });
 
   it('delivers an event that committed after later ones of its shard were published', async () => {
     const received: number[] = [];
@@ -148,7 +148,7 @@ describeWith('postgres', 'the relay', () => {
     await killer.end();
     await until(() => received.size === 500);
     await until(async () => (await pending()) === 0);
-  }, 30_000);
+  });
 
   interface Counters {
     /** Counts up random keys in transactions of random length, 20 % of them rolled back. */

@@ -22,6 +22,7 @@ describeWith('postgres', 'several processes', () => {
   });
   afterAll(() => database.close());
 
+  const patient = { worker: { lease: '10s' } } as const;
   const says = (who: string, what: string) => calls.push(`${who} ${what}`);
 
   it('run each saga once, though all of them claim at the same time', async () => {
@@ -40,12 +41,11 @@ describeWith('postgres', 'several processes', () => {
         Array.from({ length: 200 }, () => starter.runtime.orchestrator.start('test', {}, { manager })),
       ),
     );
-    const patient = { worker: { lease: '10s' } } as const;
     for (let count = 0; count < 4; count++) await startSagaProcess(database.url, saga, patient);
     const results = await Promise.all(handles.map((handle) => handle.result({ timeout: '20s' })));
     expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['completed']));
     expect([...counts.values()].filter((count) => count !== 1)).toEqual([]);
-  }, 30_000);
+  });
 
   it('claim the others while the row of one saga is locked', async () => {
     const saga = testSaga({ work: { run: () => says('only', 'work') } });
@@ -59,12 +59,12 @@ describeWith('postgres', 'several processes', () => {
     await blocker.query('SELECT 1 FROM saga_instance WHERE id = $1 FOR UPDATE', [locked?.sagaId]);
     await startSagaProcess(database.url, saga);
     for (const handle of free)
-      expect(await handle.result({ timeout: '5s' })).toMatchObject({ status: 'completed' });
+      expect(await handle.result({ timeout: '30s' })).toMatchObject({ status: 'completed' });
     expect(await starter.runtime.orchestrator.get(locked?.sagaId ?? '')).toMatchObject({ status: 'pending' });
     await blocker.rollbackTransaction();
     await blocker.release();
-    expect(await locked?.result({ timeout: '5s' })).toMatchObject({ status: 'completed' });
-  }, 20_000);
+    expect(await locked?.result({ timeout: '30s' })).toMatchObject({ status: 'completed' });
+  });
 
   it('take over from one that is cut off, which then changes nothing and begins nothing more', async () => {
     const sagaOf = (who: string) =>
@@ -83,12 +83,12 @@ describeWith('postgres', 'several processes', () => {
     await until(() => calls.includes('first charge'));
     first.cutOff();
     const second = await startSagaProcess(database.url, sagaOf('second'));
-    expect(await second.runtime.orchestrator.result(sagaId, { timeout: '10s' })).toMatchObject({
+    expect(await second.runtime.orchestrator.result(sagaId, { timeout: '30s' })).toMatchObject({
       status: 'completed',
     });
     await sleep(800);
     expect(calls).toEqual(['first reserve', 'first charge', 'second charge']);
-  }, 20_000);
+  });
 
   it('continue the sagas of one that had the same name before it crashed', async () => {
     const saga = testSaga({ work: { run: () => says('pod', 'work') } });
@@ -101,11 +101,11 @@ describeWith('postgres', 'several processes', () => {
     const { sagaId } = await before.runtime.orchestrator.start('test', {});
     before.cutOff();
     const after = await startSagaProcess(database.url, saga, named);
-    expect(await after.runtime.orchestrator.result(sagaId, { timeout: '10s' })).toMatchObject({
+    expect(await after.runtime.orchestrator.result(sagaId, { timeout: '30s' })).toMatchObject({
       status: 'completed',
     });
     expect(calls).toEqual(['pod work']);
-  }, 20_000);
+  });
 
   it('run a saga whose creation was stored though its reply was lost', async () => {
     const saga = testSaga({ work: { run: () => says('only', 'work') } });
@@ -121,10 +121,10 @@ describeWith('postgres', 'several processes', () => {
     };
     const options = { idempotencyKey: 'order-1' };
     await expect(runtime.orchestrator.start('test', {}, options)).rejects.toThrow('Connection terminated');
-    const result = await runtime.orchestrator.execute('test', {}, { ...options, timeout: '10s' });
+    const result = await runtime.orchestrator.execute('test', {}, { ...options, timeout: '30s' });
     expect(result.status).toBe('completed');
     expect(calls).toEqual(['only work']);
-  }, 20_000);
+  });
 
   it('run a step once more at most after a write whose reply was lost, and never count two of its effects', async () => {
     await database.dataSource.query('CREATE TABLE account AS SELECT 100 AS balance');
@@ -151,11 +151,11 @@ describeWith('postgres', 'several processes', () => {
       await sleep(60);
       throw new Error('Connection terminated unexpectedly');
     };
-    expect(await runtime.orchestrator.execute('test', {}, { timeout: '10s' })).toMatchObject({
+    expect(await runtime.orchestrator.execute('test', {}, { timeout: '30s' })).toMatchObject({
       status: 'completed',
     });
     expect(await database.dataSource.query('SELECT balance FROM account')).toEqual([{ balance: 90 }]);
-  }, 20_000);
+  });
 
   it('hand over at a clean stop: what was launched and not begun is no attempt', async () => {
     const gate = new Promise((resolve) => setTimeout(resolve, 100));
@@ -164,15 +164,15 @@ describeWith('postgres', 'several processes', () => {
         first: { run: () => (who === 'one' ? gate : undefined), undo: () => says(who, 'undo first') },
         second: { retry: false, run: () => says(who, 'second') },
       });
-    const one = await startSagaProcess(database.url, sagaOf('one'));
+    const one = await startSagaProcess(database.url, sagaOf('one'), patient);
     const { sagaId } = await one.runtime.orchestrator.start('test', {});
     await one.stop();
-    const two = await startSagaProcess(database.url, sagaOf('two'));
+    const two = await startSagaProcess(database.url, sagaOf('two'), patient);
     const startedAt = performance.now();
-    expect(await two.runtime.orchestrator.result(sagaId, { timeout: '10s' })).toMatchObject({
+    expect(await two.runtime.orchestrator.result(sagaId, { timeout: '30s' })).toMatchObject({
       status: 'completed',
     });
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    expect(performance.now() - startedAt).toBeLessThan(8_000);
     expect(calls).toEqual(['two second']);
-  }, 20_000);
+  });
 });
