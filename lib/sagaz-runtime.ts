@@ -6,6 +6,7 @@ import type { Persistence } from './persistence/persistence.js';
 import type { Clock } from './runtime/clock.js';
 import { errorText } from './runtime/error-text.js';
 import type { Log } from './runtime/log.js';
+import { within } from './runtime/within.js';
 import { SagaRegistry } from './saga/definition/saga-registry.js';
 import { SagaExecutor } from './saga/execution/saga-executor.js';
 import { SagaWorker } from './saga/recovery/saga-worker.js';
@@ -102,15 +103,14 @@ export class SagazRuntime {
   /** Stops claiming and lets what runs end, all within `shutdownTimeout`. Waits for results end too. */
   async drain(): Promise<void> {
     const { options, clock, log } = this.settings;
-    const timer = new AbortController();
-    const expired = clock.delay(options.shutdownTimeout, timer.signal);
     const relayed = this.stopRelay().catch((error: unknown) =>
       log.warn(`giving back shards: ${errorText(error)}`),
     );
+    // Both parts share the limit: its time runs from here.
+    const relayEnded = within(clock, options.shutdownTimeout, relayed);
     this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();
-    await Promise.race([relayed, expired]);
-    timer.abort();
+    await relayEnded;
     if (this.stillRunning > 0) {
       log.warn(
         `${this.stillRunning} sagas did not let go in time; others take them over when the lease has run out`,

@@ -4,7 +4,7 @@ import { attemptOnce } from './attempt.js';
 import type { Attempt } from './context-factory.js';
 import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
-import { completedFacts, resultText } from './step-result.js';
+import { completedFact, completedFacts, resultText } from './step-result.js';
 
 /** This process has lost track of the saga: what it wrote may or may not be stored. */
 export class LostTrack extends Error {}
@@ -41,10 +41,8 @@ export class StepAttempt {
       const value = await transaction.run(() => this.call(attempt));
       const { text, error } = resultText(this.host, this.job, value);
       if (error) throw error;
-      const fact = { kind: this.job.completed, step: this.job.step.name, attempt: this.number, data: text };
-      await this.host.record([{ ...fact, events: attempt.events }], (write) =>
-        transaction.commit(write).catch(asLostTrack),
-      );
+      const fact = completedFact(this.job, { data: text, attempt: this.number, events: attempt.events });
+      await this.host.record([fact], (write) => transaction.commit(write).catch(asLostTrack));
     } catch (error) {
       await transaction.rollback(attempt.settled);
       throw error;

@@ -13,11 +13,15 @@ export interface Returned extends Pick<Fact, 'attempt' | 'events'> {
 /** An effect whose result cannot be kept is there all the same: the step is completed, and the saga cannot go on. */
 export function completedFacts(host: StepHost, job: StepJob, { value, attempt, events }: Returned): Fact[] {
   const { text, error } = resultText(host, job, value);
-  const step = job.step.name;
-  const completed = { kind: job.completed, step, attempt, data: text, events };
+  const completed = completedFact(job, { data: text, attempt, events });
   if (!error) return [completed];
-  const data = JSON.stringify(failureOf(error, step));
-  return [completed, { kind: 'compensating', step, attempt, data, events: [] }];
+  const data = JSON.stringify(failureOf(error, job.step.name));
+  return [completed, { ...completed, kind: 'compensating', data, events: [] }];
+}
+
+/** The success of an action or undo, with the JSON text of its result. */
+export function completedFact({ completed: kind, step }: StepJob, fact: Omit<Fact, 'kind' | 'step'>): Fact {
+  return { ...fact, kind, step: step.name };
 }
 
 /** Nothing for a step without a result, and for an undo, whose result nobody asks for. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import { PollingLoop } from '../../runtime/polling-loop.js';
 import { Turn } from '../../runtime/turn.js';
+import { within } from '../../runtime/within.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
 import type { SagaExecutor } from '../execution/saga-executor.js';
@@ -64,21 +65,13 @@ export class SagaWorker {
    * @returns the number of sagas of which something may still be running
    */
   async stop(timeoutMs: number): Promise<number> {
-    const { executor } = this.settings;
+    const { executor, clock } = this.settings;
     executor.close();
     const idle = this.loop.stop().then(() => executor.idle());
-    if (await this.within(timeoutMs * (1 - ABORT_SHARE), idle)) return executor.leftRunning;
+    if (await within(clock, timeoutMs * (1 - ABORT_SHARE), idle)) return executor.leftRunning;
     executor.stop();
-    await this.within(timeoutMs * ABORT_SHARE, idle);
+    await within(clock, timeoutMs * ABORT_SHARE, idle);
     return executor.leftRunning;
-  }
-
-  private async within(ms: number, work: Promise<void>): Promise<boolean> {
-    const timer = new AbortController();
-    const expired = this.settings.clock.delay(ms, timer.signal).then(() => false);
-    const done = await Promise.race([work.then(() => true), expired]);
-    timer.abort();
-    return done;
   }
 
   /** One claim at a time: a second one would not know what the first is about to get. */
