@@ -9,7 +9,7 @@ import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persis
 import { systemClock } from '../../lib/runtime/clock.js';
 import { WorkerLease } from '../../lib/saga/recovery/worker-lease.js';
 import { makeEvent } from '../../lib/events/event-factory.js';
-import type { EntityManager } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { until } from '../support/until.js';
@@ -148,6 +148,16 @@ describeWith('postgres', 'the relay', () => {
     await killer.end();
     await until(() => received.size === 500);
     await until(async () => (await pending()) === 0);
+  });
+
+  it('does not end its process when a connection is cut in the moment it is handed over', async () => {
+    const { engine } = (persistence.outbox as unknown as { settings: { engine: DataSource } }).settings;
+    const { master: pool } = engine.driver as unknown as { master: pg.Pool };
+    // More than are open already, so that some are new.
+    const clients = await Promise.all([1, 2, 3].map(() => pool.connect()));
+    const cut = new Error('terminating connection due to administrator command');
+    for (const client of clients.slice(1)) expect(() => client.emit('error', cut)).not.toThrow();
+    for (const client of clients) client.release(true);
   });
 
   interface Counters {

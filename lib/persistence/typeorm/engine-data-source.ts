@@ -33,3 +33,17 @@ export function engineDataSource(application: DataSource): DataSource {
     },
   });
 }
+
+interface Pool {
+  on(event: 'connect', listener: (client: NodeJS.EventEmitter) => void): void;
+}
+
+/**
+ * Connects the engine. A connection may be cut in the moment in which the pool hands it over and nobody listens to its
+ * errors yet; such an event without a listener would end the process. The query that uses it fails all the same.
+ */
+export async function openEngine(engine: DataSource): Promise<void> {
+  await engine.initialize();
+  const { master } = engine.driver as unknown as { master: Pool };
+  master.on('connect', (client) => client.on('error', () => undefined));
+}

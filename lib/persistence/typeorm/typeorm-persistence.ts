@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Persistence } from '../persistence.js';
-import { engineDataSource } from './engine-data-source.js';
+import { engineDataSource, openEngine } from './engine-data-source.js';
 import { tablesOf } from './identifiers.js';
 import { Migrator } from './migrations/migrator.js';
 import { TransactionScope } from './transaction-scope.js';
@@ -26,7 +26,7 @@ export function typeOrmPersistence(
     outbox: new TypeOrmOutboxStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open() {
-      await engine.initialize();
+      await openEngine(engine);
       if (options.migrations === 'run') await migrator.run();
       if (options.migrations === 'check') await migrator.check();
     },
