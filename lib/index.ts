@@ -23,7 +23,7 @@ export {
   type StartOptions,
 } from './typeorm-alias.js';
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
-export type { ProbeResult } from './saga/execution/context.js';
+export type { ProbeResult } from './saga/definition/context.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
 export { CompensationGraph, CompensationNode } from './saga/definition/compensation-graph.js';
 export type { SagaDefinition } from './saga/definition/saga-definition.js';

@@ -1,6 +1,6 @@
 import type { EntityManager as TypeOrmEntityManager } from 'typeorm';
 import { Outbox as OutboxCore } from './outbox/outbox.js';
-import type { ActionContext, ProbingContext, UndoContext } from './saga/execution/context.js';
+import type { ActionContext, ProbingContext, UndoContext } from './saga/definition/context.js';
 import {
   SagaOrchestrator as OrchestratorCore,
   type StartOptions as CoreStartOptions,

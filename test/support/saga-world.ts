@@ -11,7 +11,7 @@ import {
   type SagaDefaults,
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
-import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/execution/context.js';
+import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/definition/context.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { SagaExecutor } from '../../lib/saga/execution/saga-executor.js';
 import { SagaWorker } from '../../lib/saga/recovery/saga-worker.js';

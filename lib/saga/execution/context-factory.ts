@@ -4,7 +4,7 @@ import type { StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import { TransactionRequiredError } from '../state/errors.js';
 import { eventError } from '../state/event-error.js';
-import type { ActionContext, ProbingContext, UndoContext } from './context.js';
+import type { ActionContext, ProbingContext, UndoContext } from '../definition/context.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 /** One attempt of an action or undo. */

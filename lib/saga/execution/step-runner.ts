@@ -4,7 +4,7 @@ import { nextDelay } from '../retry/retry-policy.js';
 import { failureOf } from '../state/journal.js';
 import { worseOutcome, type Outcome } from '../state/step-status.js';
 import { attemptOnce } from './attempt.js';
-import type { ProbeResult } from './context.js';
+import type { ProbeResult } from '../definition/context.js';
 import { stateOf } from './saga-state.js';
 import { LostTrack, StepAttempt } from './step-attempt.js';
 import type { StepHost } from './step-host.js';

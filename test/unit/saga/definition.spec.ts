@@ -16,7 +16,7 @@ import {
   SagaNotFoundError,
   type DefinitionFault,
 } from '../../../lib/saga/state/errors.js';
-import type { ProbeResult } from '../../../lib/saga/execution/context.js';
+import type { ProbeResult } from '../../../lib/saga/definition/context.js';
 import type { CompensationContext, ProbeContext, SagaContext } from '../../../lib/typeorm-alias.js';
 import { MemoryLog } from '../../support/memory-log.js';
 import { draftOf, saga, type TestSteps } from '../../support/saga-world.js';
