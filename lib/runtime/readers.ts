@@ -83,8 +83,8 @@ export function atLeast(fallback: number, min: number): Reader<number> {
 const DURATION = "a duration such as 250, '250ms', '5s', '10m', '1h' or '7d'";
 
 /** Milliseconds; without a fallback the value may be left out. */
-export function duration(): Reader<number | undefined>;
 export function duration(fallback: Duration, bounds?: Bounds): Reader<number>;
+export function duration(fallback?: Duration, bounds?: Bounds): Reader<number | undefined>;
 export function duration(fallback?: Duration, { min = 0 }: Bounds = {}): Reader<number | undefined> {
   const usual = fallback === undefined ? undefined : parseDuration(fallback);
   return (value, place) => {

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { canonicalHash } from '../events/canonical-json.js';
 import { toJsonText } from '../events/json-text.js';
 import { uuidV7 } from '../events/uuid-v7.js';
@@ -13,16 +12,18 @@ import { readySteps } from './execution/decisions.js';
 import { EndWatch } from './execution/end-watch.js';
 import type { SagaExecutor } from './execution/saga-executor.js';
 import { resultOf, snapshotOf, type SagaResult, type SagaSnapshot } from './execution/saga-result.js';
-import { initialState } from './execution/saga-state.js';
+import { untouched } from './execution/saga-state.js';
 import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
 import {
   PayloadTooLargeError,
   SagaConflictError,
   SagaInputError,
+  SagaNotCancellableError,
   SagaNotFoundError,
   SagaResultTimeoutError,
   ShutdownError,
 } from './state/errors.js';
+import { isEnded } from './state/saga-status.js';
 
 export interface ExecuteOptions {
   /** Same key and same input: the saga that is there. Same key and other input: SagaConflictError. */
@@ -67,12 +68,12 @@ export interface OrchestratorSettings<Tx> {
 
 /** Starts sagas and waits for their results. */
 export class SagaOrchestrator<Tx = unknown> {
-  private readonly closing = new AbortController();
+  private closed = false;
+  /** Wakes the waits for results. */
+  private readonly sleepers = new Set<() => void>();
   private readonly watch: EndWatch;
 
   constructor(private readonly settings: OrchestratorSettings<Tx>) {
-    // One listener for each wait, of which there may be thousands.
-    setMaxListeners(0, this.closing.signal);
     this.watch = new EndWatch(settings);
   }
 
@@ -125,7 +126,7 @@ export class SagaOrchestrator<Tx = unknown> {
       if (!over) await this.settings.claimAwaited(sagaId);
       const left = until - clock.monotonic();
       if (left <= 0) throw new SagaResultTimeoutError(sagaId, limitMs);
-      if (this.closing.signal.aborted)
+      if (this.closed)
         throw new ShutdownError(
           `this process is shutting down; saga ${sagaId} goes on, ask for its result later`,
         );
@@ -138,28 +139,50 @@ export class SagaOrchestrator<Tx = unknown> {
     return snapshotOf(await this.row(sagaId));
   }
 
+  /**
+   * Cancels a saga, in whichever process it runs: it turns back and ends `compensated` with the code SAGAZ_CANCELLED.
+   * Resolves as soon as that is durable; `result` waits for the end. A saga that is turning back already just goes on.
+   * @throws SagaNotFoundError; SagaNotCancellableError once the pivot was launched or the saga has ended
+   */
+  async cancel(sagaId: string): Promise<void> {
+    const answer = await this.settings.storage.requestCancel(sagaId);
+    if (answer === 'not_found') throw new SagaNotFoundError(`there is no saga ${sagaId}`);
+    if (answer === 'too_late') {
+      const { status } = await this.get(sagaId);
+      const why = isEnded(status) ? `is ${status}` : 'has reached its point of no return';
+      throw new SagaNotCancellableError(`saga ${sagaId} cannot be cancelled: it ${why}`);
+    }
+    const { executor, wake } = this.settings;
+    await executor.cancel(sagaId);
+    wake();
+  }
+
   /** Ends every wait for a result. */
   close(): void {
-    this.closing.abort();
+    this.closed = true;
+    for (const wake of [...this.sleepers]) wake();
   }
 
   private newSaga(definition: SagaDefinition, input: string, options: StartOptions<Tx>): NewSaga {
     const { executor, identity } = this.settings;
     const sagaId = uuidV7();
-    const inputHash = canonicalHash(input);
     // In the caller's transaction a saga is born unowned: it is claimed once that has committed.
     const here = options.manager === undefined && identity.remainingMs() > 0 && executor.reserve(sagaId);
+    const launch = here ? readySteps(definition, untouched(definition)) : [];
+    const { pivot } = definition.graph;
     return {
       sagaId,
       name: definition.name,
       version: definition.version,
       input,
       idempotencyKey: options.idempotencyKey,
-      inputHash,
+      inputHash: options.idempotencyKey === undefined ? '' : canonicalHash(input),
       correlationId: options.correlationId ?? sagaId,
       tags: options.tags ?? {},
       owner: here ? identity.id : undefined,
-      launch: here ? readySteps(definition, initialState(definition, [])) : [],
+      launch,
+      launchesPivot: pivot !== undefined && launch.includes(pivot),
+      timeoutMs: definition.options.timeout,
     };
   }
 
@@ -198,22 +221,31 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 
   /** Until the saga no longer runs here, or has ended elsewhere, or the time is up, or this process closes. */
-  private async pause(ms: number, sagaId: string, over: Promise<void> | undefined): Promise<void> {
-    const awake = new AbortController();
-    const wake = () => awake.abort();
-    // A listener of our own: AbortSignal.any would leave one behind on a signal that lives as long as the process.
-    this.closing.signal.addEventListener('abort', wake);
-    const forget = over ? wake : this.watch.add(sagaId, wake);
-    await Promise.race([this.settings.clock.delay(ms, awake.signal), ...(over ? [over] : [])]);
-    forget();
-    this.closing.signal.removeEventListener('abort', wake);
-    awake.abort();
+  private pause(ms: number, sagaId: string, over: Promise<void> | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.sleepers.delete(wake);
+        cancel?.();
+        forget?.();
+        resolve();
+      };
+      this.sleepers.add(wake);
+      const cancel = ms < Infinity ? this.settings.clock.after(ms, wake) : undefined;
+      const forget = over ? undefined : this.watch.add(sagaId, wake);
+      void over?.then(wake);
+    });
   }
 }
 
-function ownedHere({ sagaId, name, version, input, correlationId, launch }: NewSaga): ClaimedSaga {
-  const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined } as const;
-  return { sagaId, name, version, input, correlationId, launch, ...fresh };
+function ownedHere({ sagaId, name, version, input, correlationId, launch, timeoutMs }: NewSaga): ClaimedSaga {
+  const fresh = {
+    epoch: 1,
+    status: 'running',
+    journal: [],
+    silentMs: undefined,
+    cancelRequested: false,
+  } as const;
+  return { sagaId, name, version, input, correlationId, launch, deadlineInMs: timeoutMs, ...fresh };
 }
 
 function waitLimit(timeout: Duration): number {

@@ -19,6 +19,10 @@ export interface NewSaga {
   readonly owner: string | undefined;
   /** Steps that the owner starts at once; empty without an owner. */
   readonly launch: readonly string[];
+  /** The pivot is among them. */
+  readonly launchesPivot: boolean;
+  /** Milliseconds from now to the saga's deadline; undefined when it has none. */
+  readonly timeoutMs: number | undefined;
 }
 
 export type CreatedSaga =
@@ -38,8 +42,40 @@ export interface SagaWrite {
   readonly status?: SagaStatus;
   /** With an ended status: JSON texts of the results and of the error. */
   readonly end?: { readonly results: string; readonly error: string | null };
+  /**
+   * The pivot starts with it. Such a write, and one that completes the saga, is not stored when a cancel was requested:
+   * one row decides between the two.
+   */
+  readonly launchesPivot?: boolean;
   /** Lets go of the saga, so that any worker may claim it. */
-  readonly release?: boolean;
+  readonly release?: SagaRelease;
+}
+
+/** How a saga is let go of. */
+export interface SagaRelease {
+  /** Nobody needs to run it for so many milliseconds, unless a cancel was requested. Default: none. */
+  readonly wakeInMs?: number;
+}
+
+/** What the storage says of a write. */
+export interface Appended {
+  /** Somebody wants the saga cancelled. A write that such a request refuses was not stored then. */
+  readonly cancelRequested: boolean;
+}
+
+/**
+ * What became of a request to cancel. `requested`: the saga turns back, or is doing so already. `too_late`: its pivot
+ * was launched, or it has ended.
+ */
+export type CancelAnswer = 'requested' | 'too_late' | 'not_found';
+
+/** A success that came when its saga had turned back, perhaps long ago. */
+export interface LateResult {
+  readonly sagaId: string;
+  readonly workerId: string;
+  readonly step: string;
+  /** JSON text. */
+  readonly text: string | null;
 }
 
 /** A saga that this process owns now, with what it needs to go on. */
@@ -56,6 +92,10 @@ export interface ClaimedSaga {
   readonly journal: readonly JournalEntry[];
   /** Milliseconds since the previous owner was last heard of; undefined when it had none or let go of it. */
   readonly silentMs: number | undefined;
+  /** A cancel was requested while nobody ran it, or while its owner did not know. */
+  readonly cancelRequested: boolean;
+  /** Milliseconds to the saga's deadline, negative when it has passed; undefined when it has none. */
+  readonly deadlineInMs: number | undefined;
 }
 
 /** Age in milliseconds from which a saga that its own worker does not hold counts as lost. Longer than any statement takes. */
@@ -108,9 +148,9 @@ export interface SagaTransaction<Tx> {
   /**
    * Writes events and entry, the fence last, and commits.
    * @throws FencedError with nothing written; CommitUnknownError when it may have happened, or when an entry is there
-   * already, so that this process has lost track of the saga
+   * already, so that this process has lost track of the saga. After a refusal the transaction is open: commit again.
    */
-  commit(write: SagaWrite): Promise<void>;
+  commit(write: SagaWrite): Promise<Appended>;
   /**
    * Undoes everything and frees the connection. Does nothing after `commit` has succeeded.
    * @param handlerSettled false when the step may still be using the transaction: then its connection is closed
@@ -132,7 +172,7 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract create(saga: NewSaga, tx?: Tx): Promise<CreatedSaga>;
 
   /** Stores a write. May be repeated: when its entries are there already, nothing of it is stored again. */
-  abstract append(write: SagaWrite): Promise<void>;
+  abstract append(write: SagaWrite): Promise<Appended>;
 
   /** Opens a transaction for a step. */
   abstract begin(): Promise<SagaTransaction<Tx>>;
@@ -147,10 +187,22 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract retire(workerId: string): Promise<void>;
 
   /**
-   * Takes sagas that nobody runs: without an owner, of a worker that was not heard of for `leaseMs`, or of this one
+   * Takes sagas that nobody runs and whose time has come: without an owner, of a worker that was not heard of for `leaseMs`, or of this one
    * but lost; each with epoch + 1, and each by one of the workers that ask at once. The journal is read after the claim has committed, so the last entry of the old owner is in it.
    */
   abstract claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]>;
+
+  /** Asks for a saga to be cancelled. Whoever runs it learns of it with the next write, or by `cancelRequested`. */
+  abstract requestCancel(sagaId: string): Promise<CancelAnswer>;
+
+  /** Which of these sagas somebody wants cancelled. */
+  abstract cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]>;
+
+  /**
+   * Writes a late result into the journal and takes the saga, whoever owns it, with epoch + 1: its undo has to run
+   * again. Undefined when the saga is neither compensating nor compensated nor failed: then the result changes nothing.
+   */
+  abstract reopen(late: LateResult): Promise<ClaimedSaga | undefined>;
 
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 

@@ -20,7 +20,7 @@ async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): 
       correlationId: '',
       tags: {},
     },
-    ...{ owner: 'nobody', launch: ['a'] },
+    ...{ owner: 'nobody', launch: ['a'], launchesPivot: false, timeoutMs: undefined },
   });
   const entry = {
     seq: 1,

@@ -33,8 +33,22 @@ function newSaga(overrides: Partial<NewSaga> = {}): NewSaga {
     tags: { shop: 'north' },
     owner: undefined,
     launch: [],
+    launchesPivot: false,
+    timeoutMs: undefined,
     ...overrides,
   };
+}
+
+/** Without the age of the entries. */
+async function journalOf(sagas: SagaStorage, sagaId: string): Promise<JournalEntry[]> {
+  return withoutAge(await sagas.journal(sagaId));
+}
+
+function withoutAge(entries: readonly JournalEntry[]): JournalEntry[] {
+  return entries.map(({ ageMs, ...entry }) => {
+    assert.ok(ageMs !== undefined && ageMs >= 0);
+    return entry;
+  });
 }
 
 function claimOf(saga: NewSaga, workerId: string, overrides: Partial<ClaimRequest> = {}): ClaimRequest {
@@ -158,7 +172,7 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       await storage.sagas.append(
         writeOf(saga, 1, { entries, events: [eventOf('k', type)], status: 'completed', end }),
       );
-      assert.deepEqual(await storage.sagas.journal(saga.sagaId), entries);
+      assert.deepEqual(await journalOf(storage.sagas, saga.sagaId), entries);
       const row = await storage.sagas.find(saga.sagaId);
       assert.equal(row?.status, 'completed');
       assert.equal(row.results, end.results);
@@ -330,9 +344,9 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const saga = newSaga({ owner, launch: ['a'] });
       await sagas.heartbeat({ id: owner, relays: false });
       await sagas.create(saga);
-      await assert.rejects(sagas.append(writeOf(saga, 7, { entries: [], release: true })), FencedError);
+      await assert.rejects(sagas.append(writeOf(saga, 7, { entries: [], release: {} })), FencedError);
       assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'))), []);
-      await sagas.append(writeOf(saga, 1, { entries: [], release: true }));
+      await sagas.append(writeOf(saga, 1, { entries: [], release: {} }));
       assert.equal((await sagas.claim(claimOf(saga, unique('w3'))))[0]?.epoch, 2);
     },
   },

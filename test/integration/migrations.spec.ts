@@ -33,6 +33,7 @@ describeWith('postgres', 'migrations', () => {
     await Promise.all(sources.map((source) => new Migrator(source, 'five').run()));
     expect(await database.dataSource.query('SELECT version, name FROM five.saga_migration')).toEqual([
       { version: 1, name: 'initial' },
+      { version: 2, name: 'timers-and-cancel' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -41,7 +42,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel; .*migrations: 'run'/,
     );
   });
 

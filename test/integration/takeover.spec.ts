@@ -144,8 +144,8 @@ describeWith('postgres', 'several processes', () => {
     const append = sagas.append.bind(sagas);
     let lost = false;
     sagas.append = async (write) => {
-      await append(write);
-      if (lost) return;
+      const appended = await append(write);
+      if (lost) return appended;
       lost = true;
       // Long enough for the transactional sibling to come to its commit.
       await sleep(60);

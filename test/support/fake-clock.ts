@@ -36,6 +36,16 @@ export class FakeClock implements Clock {
     return this.elapsed;
   }
 
+  after(ms: number, callback: () => void): () => void {
+    const fire = () => {
+      this.timers.delete(timer);
+      callback();
+    };
+    const timer: Timer = { due: this.elapsed + Math.max(0, ms), fire };
+    this.timers.add(timer);
+    return () => void this.timers.delete(timer);
+  }
+
   delay(ms: number, signal?: AbortSignal): Promise<void> {
     if (ms <= 0 || signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {

@@ -20,8 +20,8 @@ import { SagaOrchestrator } from '../../lib/saga/saga-orchestrator.js';
 import { readySteps } from '../../lib/saga/execution/decisions.js';
 import { resultOf, type SagaResult } from '../../lib/saga/execution/saga-result.js';
 import { SagaRunner, type RunEnd } from '../../lib/saga/execution/saga-runner.js';
-import { initialState } from '../../lib/saga/execution/saga-state.js';
-import type { ClaimedSaga, SagaWrite } from '../../lib/saga/saga-storage.js';
+import { initialState } from '../../lib/saga/execution/saga-fold.js';
+import type { Appended, ClaimedSaga, LateResult, SagaWrite } from '../../lib/saga/saga-storage.js';
 import { SagaDefinitionError } from '../../lib/saga/state/errors.js';
 import { FakeClock } from './fake-clock.js';
 import { MemoryLog } from './memory-log.js';
@@ -101,10 +101,11 @@ class TestStorage extends MemorySagaStorage {
   /** Called after each write was stored; may throw: its reply is lost. */
   afterWrite: (write: SagaWrite) => void | Promise<void> = () => undefined;
 
-  override async append(write: SagaWrite): Promise<void> {
+  override async append(write: SagaWrite): Promise<Appended> {
     await this.beforeWrite(write);
-    await super.append(write);
+    const appended = await super.append(write);
     await this.afterWrite(write);
+    return appended;
   }
 
   override isTransient(error?: unknown): boolean {
@@ -148,8 +149,14 @@ export class SagaWorld {
     await this.storage.create({
       ...created,
       ...{ idempotencyKey: undefined, inputHash: '', tags: {}, owner },
+      ...{
+        launchesPivot: launch.includes(definition.graph.pivot ?? ''),
+        timeoutMs: definition.options.timeout,
+      },
     });
-    return this.go({ ...created, epoch: 1, status: 'running', journal: [], silentMs: undefined }, definition);
+    const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined } as const;
+    const claim = { cancelRequested: false, deadlineInMs: definition.options.timeout };
+    return this.go({ ...created, ...fresh, ...claim }, definition);
   }
 
   /** Another process takes over the saga of a worker that was not heard of for the lease of 10 s. */
@@ -179,6 +186,16 @@ export class SagaWorld {
   async execute(definition: SagaDefinition, input: Values = {}): Promise<SagaResult> {
     const { sagaId, done } = await this.start(definition, input);
     await this.clock.until(done);
+    return this.finish(sagaId, definition);
+  }
+
+  /** Lets time pass until a saga that was let go of has ended; other processes take it whenever it is due. */
+  async finish(sagaId: string, definition: SagaDefinition): Promise<SagaResult> {
+    for (let takeovers = 1; this.database.unfinished.size > 0; takeovers++) {
+      const { wakeAt = 0 } = this.database.sagas.get(sagaId) ?? {};
+      await this.clock.advance(Math.max(0, wakeAt - this.clock.monotonic()));
+      await this.clock.until((await this.takeOver(sagaId, definition, `later ${takeovers}`)).done);
+    }
     return this.result(sagaId);
   }
 
@@ -208,6 +225,14 @@ export class SagaWorld {
     return [...this.database.events.values()].map(({ type }: OutboxRecord) => type);
   }
 
+  /** Every run that a late result has started. */
+  readonly reopened: TestRun[] = [];
+
+  private async reopen(late: Omit<LateResult, 'workerId'>, definition: SagaDefinition): Promise<void> {
+    const claimed = await this.storage.reopen({ ...late, workerId: 'late' });
+    if (claimed) this.reopened.push(this.go(claimed, definition));
+  }
+
   /** Begins to run a saga, in this very moment. */
   go(claimed: ClaimedSaga, definition: SagaDefinition): TestRun {
     const { storage, clock, log, leaseMs, rules: events, maxResultBytes } = this;
@@ -217,7 +242,12 @@ export class SagaWorld {
     const run = `${claimed.sagaId} ${claimed.epoch}`;
     const remainingMs = () => (this.killed.has(run) ? 0 : this.remainingMs);
     const identity = { id: 'of this process', remainingMs };
-    const settings = { storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay };
+    const lateResult = (late: Omit<LateResult, 'workerId'>) => {
+      if (!this.killed.has(run)) void this.reopen(late, definition);
+    };
+    const settings = {
+      ...{ storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay, lateResult },
+    };
     const runner = new SagaRunner(claimed, definition, settings);
     const done = runner.run();
     done.catch(() => undefined);

@@ -75,6 +75,9 @@ describe('resolveOptions', () => {
       allowMemoryInProduction: false,
       resolveManager: undefined,
       sagas: {
+        failureStrategy: 'FAIL_FAST',
+        timeout: undefined,
+        onCompensationFailure: 'continue',
         concurrency: 10,
         stepTimeout: 30_000,
         settleGrace: 5_000,

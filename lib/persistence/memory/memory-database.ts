@@ -9,13 +9,23 @@ import type { SagaStatus } from '../../saga/state/saga-status.js';
 export interface MemorySaga {
   readonly saga: NewSaga;
   readonly startedAt: Date;
-  readonly journal: JournalEntry[];
+  readonly journal: MemoryEntry[];
   status: SagaStatus;
   epoch: number;
   owner: string | undefined;
   endedAt: Date | null;
   results: string | null;
   error: string | null;
+  /** Points in time of the monotonic clock. */
+  readonly deadlineAt: number | undefined;
+  wakeAt: number | undefined;
+  cancelRequested: boolean;
+  pivotLaunched: boolean;
+}
+
+export interface MemoryEntry extends JournalEntry {
+  /** By the monotonic clock. */
+  readonly at: number;
 }
 
 export interface MemoryWorker {
@@ -26,6 +36,8 @@ export interface MemoryWorker {
 /** What memory storages share: one process's sagas and events, gone when it ends. */
 export class MemoryDatabase {
   readonly sagas = new Map<string, MemorySaga>();
+  /** Those of them that have not ended: claims look at nothing else. */
+  readonly unfinished = new Set<MemorySaga>();
   /** Idempotency keys, by saga name and key. */
   readonly keys = new Map<string, { readonly sagaId: string; readonly inputHash: string }>();
   readonly workers = new Map<string, MemoryWorker>();

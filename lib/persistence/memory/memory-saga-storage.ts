@@ -2,9 +2,12 @@ import type { Clock } from '../../runtime/clock.js';
 import {
   OWN_AGE_MS,
   SagaStorage,
+  type Appended,
+  type CancelAnswer,
   type ClaimedSaga,
   type ClaimRequest,
   type CreatedSaga,
+  type LateResult,
   type NewSaga,
   type SagaRow,
   type SagaTransaction,
@@ -13,9 +16,11 @@ import {
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
-import { isEnded } from '../../saga/state/saga-status.js';
+import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
 
+/** A late result matters to a saga that turns back or has turned back. */
+const REOPENED: ReadonlySet<SagaStatus> = new Set(['compensating', 'compensated', 'failed']);
 const REPEATED = 'an entry of this write is there already';
 
 /** Sagas in memory, for tests and first steps: nothing survives the process. Every method is one atomic step. */
@@ -34,7 +39,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       return Promise.reject(
         new TransactionRequiredError('memory storage cannot join a transaction; use storage: "typeorm"'),
       );
-    const { sagaId, owner } = saga;
+    const { sagaId, owner, timeoutMs, launchesPivot } = saga;
     const taken = this.takeKey(saga);
     if (taken)
       return Promise.resolve({
@@ -44,7 +49,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const status = owner === undefined ? 'pending' : 'running';
     const epoch = owner === undefined ? 0 : 1;
     const startedAt = new Date(this.clock.now());
-    this.database.sagas.set(sagaId, {
+    const row: MemorySaga = {
       saga,
       startedAt,
       journal: [],
@@ -54,22 +59,40 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       endedAt: null,
       results: null,
       error: null,
-    });
+      deadlineAt: timeoutMs === undefined ? undefined : this.clock.monotonic() + timeoutMs,
+      wakeAt: undefined,
+      cancelRequested: false,
+      pivotLaunched: launchesPivot,
+    };
+    this.database.sagas.set(sagaId, row);
+    this.database.unfinished.add(row);
     return Promise.resolve({ outcome: 'created', sagaId });
   }
 
-  append(write: SagaWrite): Promise<void> {
+  append(write: SagaWrite): Promise<Appended> {
     const row = this.database.sagas.get(write.sagaId);
     if (row?.epoch !== write.epoch) return Promise.reject(fenced(write));
-    const known = new Set(row.journal.map(({ seq }) => seq));
-    const fresh = write.entries.filter(({ seq }) => !known.has(seq));
-    if (fresh.length === 0 && write.entries.length > 0) return Promise.resolve();
-    row.journal.push(...fresh);
+    const { cancelRequested } = row;
+    const refused = cancelRequested && (write.launchesPivot === true || write.status === 'completed');
+    if (!refused) this.store(row, write);
+    return Promise.resolve({ cancelRequested });
+  }
+
+  private store(row: MemorySaga, write: SagaWrite): void {
+    const at = this.clock.monotonic();
+    // Entries have their numbers without a gap.
+    const fresh = write.entries.filter(({ seq }) => seq > row.journal.length);
+    if (fresh.length === 0 && write.entries.length > 0) return;
+    for (const entry of fresh) row.journal.push({ ...entry, at });
     this.database.addEvents(write.events);
     if (write.status) row.status = write.status;
+    if (write.launchesPivot) row.pivotLaunched = true;
     if (write.end) this.end(row, write.end);
-    if (write.release) row.owner = undefined;
-    return Promise.resolve();
+    if (write.release) {
+      const { wakeInMs } = write.release;
+      row.owner = undefined;
+      row.wakeAt = wakeInMs === undefined || row.cancelRequested ? undefined : at + wakeInMs;
+    }
   }
 
   begin(): Promise<SagaTransaction<undefined>> {
@@ -98,13 +121,37 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const versions = new Set(request.versions.map(({ name, version }) => `${version} ${name}`));
-    const free = [...this.database.sagas.values()].filter(
-      (row) =>
-        !isEnded(row.status) &&
-        versions.has(`${row.saga.version} ${row.saga.name}`) &&
-        this.isFree(row, request),
+    const free = [...this.database.unfinished].filter(
+      (row) => versions.has(`${row.saga.version} ${row.saga.name}`) && this.isFree(row, request),
     );
     return Promise.resolve(free.slice(0, request.limit).map((row) => this.take(row, request.workerId)));
+  }
+
+  requestCancel(sagaId: string): Promise<CancelAnswer> {
+    const row = this.database.sagas.get(sagaId);
+    if (!row) return Promise.resolve('not_found');
+    if (row.status === 'compensating') return Promise.resolve('requested');
+    if (isEnded(row.status) || row.pivotLaunched) return Promise.resolve('too_late');
+    row.cancelRequested = true;
+    row.wakeAt = undefined;
+    return Promise.resolve('requested');
+  }
+
+  cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
+    const wanted = (row: MemorySaga | undefined) => row?.cancelRequested === true && row.status === 'running';
+    return Promise.resolve(sagaIds.filter((id) => wanted(this.database.sagas.get(id))));
+  }
+
+  reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
+    const row = this.database.sagas.get(sagaId);
+    if (!row || !REOPENED.has(row.status)) return Promise.resolve(undefined);
+    const entry = { kind: 'late_completed', step, attempt: 0, launch: [], data: text } as const;
+    const seq = row.journal.length + 1;
+    row.journal.push({ ...entry, seq, epoch: row.epoch + 1, at: this.clock.monotonic() });
+    row.status = 'compensating';
+    row.endedAt = null;
+    this.database.unfinished.add(row);
+    return Promise.resolve(this.take(row, workerId));
   }
 
   find(sagaId: string): Promise<SagaRow | undefined> {
@@ -132,7 +179,9 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
-    return Promise.resolve([...(this.database.sagas.get(sagaId)?.journal ?? [])]);
+    const journal = this.database.sagas.get(sagaId)?.journal ?? [];
+    const now = this.clock.monotonic();
+    return Promise.resolve(journal.map(({ at, ...entry }) => ({ ...entry, ageMs: now - at })));
   }
 
   /** Under this epoch: what another owner wrote is a matter of the fence. */
@@ -153,15 +202,16 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.results = end.results;
     row.error = end.error;
     row.owner = undefined;
+    this.database.unfinished.delete(row);
     row.endedAt = new Date(this.clock.now());
   }
 
   private isFree(
-    { owner, saga, startedAt }: MemorySaga,
+    { owner, saga, startedAt, wakeAt }: MemorySaga,
     { workerId, leaseMs, held, lost, only }: ClaimRequest,
   ): boolean {
     if (only !== undefined && saga.sagaId !== only) return false;
-    if (owner === undefined) return true;
+    if (owner === undefined) return wakeAt === undefined || wakeAt <= this.clock.monotonic();
     if (owner === workerId) {
       const old = this.clock.now() - startedAt.getTime() > OWN_AGE_MS;
       return lost.includes(saga.sagaId) || (old && !held.includes(saga.sagaId));
@@ -175,9 +225,12 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       row.owner === undefined ? undefined : this.database.silence(row.owner, this.clock.monotonic());
     row.owner = workerId;
     row.epoch += 1;
-    if (row.status === 'pending') row.status = 'running';
+    row.wakeAt = undefined;
+    if (row.status === 'pending' || row.status === 'waiting') row.status = 'running';
+    const now = this.clock.monotonic();
     const { sagaId, name, version, input, correlationId, launch } = row.saga;
-    const { epoch, status, journal } = row;
+    const { epoch, status, cancelRequested, deadlineAt } = row;
+    const journal = row.journal.map(({ at, ...entry }) => ({ ...entry, ageMs: now - at }));
     return {
       sagaId,
       name,
@@ -187,8 +240,10 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       launch,
       epoch,
       status,
-      journal: [...journal],
+      journal,
       silentMs,
+      cancelRequested,
+      deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
     };
   }
 }

@@ -1,9 +1,12 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import {
   SagaStorage,
+  type Appended,
+  type CancelAnswer,
   type ClaimedSaga,
   type ClaimRequest,
   type CreatedSaga,
+  type LateResult,
   type NewSaga,
   type SagaRow,
   type SagaWrite,
@@ -18,7 +21,7 @@ import * as sql from './sql/saga-sql.js';
 import { heartbeatSql, retireSql } from './sql/worker-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
-import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
+import { destroyConnection, TypeOrmSagaTransaction, type Stored } from './typeorm-saga-transaction.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -60,7 +63,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return { outcome: taken.inputHash === inputHash ? 'existing' : 'conflict', sagaId: taken.sagaId };
   }
 
-  append(write: SagaWrite): Promise<void> {
+  append(write: SagaWrite): Promise<Appended> {
     return this.store(this.settings.engine, write);
   }
 
@@ -105,17 +108,31 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null, lost];
     const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, parameters);
     if (!claimed || claimed.length === 0) return [];
-    const ids = claimed.map(({ sagaId }) => sagaId);
-    const inputs = await this.rows<InputRow>(this.settings.engine, sql.inputsSql, [ids]);
-    const journals = await this.journals(ids);
-    const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
-    return claimed.map((row) => ({
-      ...row,
-      epoch: Number(row.epoch),
-      silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
-      input: inputOf.get(row.sagaId) ?? 'null',
-      journal: journals.get(row.sagaId) ?? [],
-    }));
+    return this.withTexts(claimed);
+  }
+
+  async requestCancel(sagaId: string): Promise<CancelAnswer> {
+    if (!UUID.test(sagaId)) return 'not_found';
+    const { engine } = this.settings;
+    const [rows = []] = await this.rows<{ id: string }[]>(engine, sql.requestCancelSql, [sagaId]);
+    if (rows.length > 0) return 'requested';
+    return (await this.find(sagaId)) ? 'too_late' : 'not_found';
+  }
+
+  async cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
+    const rows = await this.rows<{ id: string }>(this.settings.engine, sql.cancelRequestedSql, [sagaIds]);
+    return rows.map(({ id }) => id);
+  }
+
+  async reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
+    const claimed = await this.settings.engine.transaction(async ({ queryRunner }) => {
+      if (!queryRunner) throw new Error('a transaction without a query runner');
+      const on = queryRunner.query.bind(queryRunner);
+      const [rows = []] = await this.rows<ClaimedRow[]>(on, sql.reopenSql, [sagaId, workerId]);
+      for (const { epoch } of rows) await this.rows(on, sql.lateEntrySql, [sagaId, epoch, step, text]);
+      return rows;
+    });
+    return (await this.withTexts(claimed))[0];
   }
 
   async find(sagaId: string): Promise<SagaRow | undefined> {
@@ -137,27 +154,45 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return (await this.journals([sagaId])).get(sagaId) ?? [];
   }
 
+  /** Input and journal, read after the claim has committed. */
+  private async withTexts(claimed: readonly ClaimedRow[]): Promise<readonly ClaimedSaga[]> {
+    const ids = claimed.map(({ sagaId }) => sagaId);
+    if (ids.length === 0) return [];
+    const inputs = await this.rows<InputRow>(this.settings.engine, sql.inputsSql, [ids]);
+    const journals = await this.journals(ids);
+    const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
+    return claimed.map((row) => ({
+      ...row,
+      epoch: Number(row.epoch),
+      silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
+      deadlineInMs: row.deadlineInMs === null ? undefined : Number(row.deadlineInMs),
+      input: inputOf.get(row.sagaId) ?? 'null',
+      journal: journals.get(row.sagaId) ?? [],
+    }));
+  }
+
   private async journals(ids: readonly string[]): Promise<ReadonlyMap<string, readonly JournalEntry[]>> {
     const rows = await this.rows<JournalRow>(this.settings.engine, sql.journalSql, [ids]);
     const journals = new Map<string, JournalEntry[]>(ids.map((id) => [id, []]));
-    for (const { sagaId, ...entry } of rows)
-      journals.get(sagaId)?.push({ ...entry, epoch: Number(entry.epoch) });
+    for (const { sagaId, epoch, ageMs, ...entry } of rows)
+      journals.get(sagaId)?.push({ ...entry, epoch: Number(epoch), ageMs: Number(ageMs) });
     return journals;
   }
 
-  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<void> {
-    const { sagaId, epoch, entries, events, status = null, end, release = false } = write;
-    const ending = [end !== undefined, end?.results ?? null, end?.error ?? null];
-    const base = [sagaId, epoch, JSON.stringify(entries), status, ...ending, release];
+  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<Stored> {
+    const { sagaId, epoch, entries, events, status, launchesPivot = false } = write;
     const withEvents = events.length > 0;
     const text = (tables: Tables) => sql.appendSql(tables, withEvents);
-    const parameters = withEvents ? [...base, ...eventArrays(events)] : base;
-    const [held] = await this.rows<{ stored: number }>(on, text, parameters);
+    const parameters = [...writeParameters(write), ...(withEvents ? eventArrays(events) : [])];
+    const [held] = await this.rows<{ stored: number; cancelled: boolean }>(on, text, parameters);
     if (!held) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
+    const { stored, cancelled: cancelRequested } = held;
+    const refused = cancelRequested && (launchesPivot || status === 'completed');
     // On a connection of its own a transaction cannot have written these entries before.
-    if (typeof on === 'function' && held.stored < entries.length) {
+    if (typeof on === 'function' && !refused && stored < entries.length) {
       throw new CommitUnknownError(`entry ${entries[0]?.seq} of saga ${sagaId} is there already`);
     }
+    return { cancelRequested, refused };
   }
 
   private async rows<T>(
@@ -173,19 +208,30 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 }
 
-interface JournalRow extends Omit<JournalEntry, 'epoch'> {
+interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs'> {
   readonly sagaId: string;
   readonly epoch: string;
+  readonly ageMs: string;
 }
 
-interface ClaimedRow extends Omit<ClaimedSaga, 'epoch' | 'silentMs' | 'input' | 'journal'> {
+interface ClaimedRow extends Omit<ClaimedSaga, 'epoch' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal'> {
   readonly epoch: string;
   readonly silentMs: string | null;
+  readonly deadlineInMs: string | null;
+}
+
+function writeParameters(write: SagaWrite): unknown[] {
+  const { sagaId, epoch, entries, status = null, end, release, launchesPivot = false } = write;
+  const { results = null, error = null } = end ?? {};
+  const ending = [end !== undefined, results, error];
+  const letGo = [release !== undefined, launchesPivot, release?.wakeInMs ?? null];
+  return [sagaId, epoch, JSON.stringify(entries), status, ...ending, ...letGo];
 }
 
 function creationParameters(saga: NewSaga): unknown[] {
   const { sagaId, name, version, input, idempotencyKey, inputHash, owner, launch, correlationId, tags } =
     saga;
+  const { launchesPivot, timeoutMs } = saga;
   return [
     sagaId,
     name,
@@ -197,5 +243,7 @@ function creationParameters(saga: NewSaga): unknown[] {
     launch,
     correlationId,
     JSON.stringify(tags),
+    launchesPivot,
+    timeoutMs ?? null,
   ];
 }

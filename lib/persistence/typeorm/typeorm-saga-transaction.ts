@@ -1,8 +1,14 @@
 import type { EntityManager, QueryRunner } from 'typeorm';
-import type { SagaTransaction, SagaWrite } from '../../saga/saga-storage.js';
+import type { Appended, SagaTransaction, SagaWrite } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
 import { isRefusal } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
+
+/** What became of a write. */
+export interface Stored extends Appended {
+  /** Because of the request to cancel. */
+  readonly refused: boolean;
+}
 
 /** What this class knows of TypeORM's query runner beyond its interface. */
 interface Internals {
@@ -25,7 +31,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   constructor(
     private readonly runner: QueryRunner,
     private readonly scope: TransactionScope,
-    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<void>,
+    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Stored>,
   ) {
     this.query = runner.query.bind(runner);
   }
@@ -38,14 +44,11 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
     return this.scope.run(this.tx, work);
   }
 
-  async commit(write: SagaWrite): Promise<void> {
-    await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
-    if (this.internals.transactionDepth !== 1) {
-      throw new Error('the step returned while a nested transaction was open: await it inside the step');
-    }
-    this.seal();
+  async commit(write: SagaWrite): Promise<Appended> {
+    if (!this.sealed) await this.closeToTheStep();
     // The fence takes the row lock and is the last statement, so a later claim that gets the lock knows the outcome.
-    await this.store(this.query, write);
+    const { cancelRequested, refused } = await this.store(this.query, write);
+    if (refused) return { cancelRequested };
     await this.query('COMMIT').catch((error: unknown) => {
       if (isRefusal(error)) throw error;
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
@@ -53,6 +56,15 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
     this.internals.isTransactionActive = false;
     await this.tell('AfterTransactionCommit');
     await this.runner.release();
+    return { cancelRequested };
+  }
+
+  private async closeToTheStep(): Promise<void> {
+    await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
+    if (this.internals.transactionDepth !== 1) {
+      throw new Error('the step returned while a nested transaction was open: await it inside the step');
+    }
+    this.seal();
   }
 
   async rollback(handlerSettled: boolean): Promise<void> {

@@ -25,12 +25,18 @@ export class CompensationNode {
  */
 export class CompensationGraph {
   readonly nodes: readonly CompensationNode[];
+  private readonly direct: ReadonlyMap<string, readonly string[]>;
   private readonly before = new Map<string, ReadonlySet<string>>();
 
   constructor(steps: readonly CompensatedStep[]) {
     this.nodes = derive(steps);
-    const direct = new Map(this.nodes.map(({ step, after }) => [step, after]));
-    for (const { step } of this.nodes) this.before.set(step, reachable(step, direct));
+    this.direct = new Map(this.nodes.map(({ step, after }) => [step, after]));
+    for (const { step } of this.nodes) this.before.set(step, reachable(step, this.direct));
+  }
+
+  /** Steps whose undos the undo of this one follows directly. */
+  after(step: string): readonly string[] {
+    return this.direct.get(step) ?? [];
   }
 
   /** Every step whose undo must have ended before that of this step starts, near and far. */

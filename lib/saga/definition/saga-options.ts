@@ -2,8 +2,26 @@ import type { Duration } from '../../runtime/duration.js';
 import { bool, callable, duration, integer, oneOf, section } from '../../runtime/readers.js';
 import { retry, type ResolvedRetry, type Retry } from '../retry/retry-policy.js';
 
-/** Defaults of all sagas, set on the module; narrower ones on `@Saga` win. */
+/** What becomes of the steps that run beside a step that failed; in no case does a new attempt begin. */
+export const FailureStrategy = {
+  /** They are aborted at once, and get the settle grace. */
+  FAIL_FAST: 'FAIL_FAST',
+  /** They may end by themselves. */
+  WAIT_ALL: 'WAIT_ALL',
+  /** They may end by themselves for as long as the settle grace, and are aborted then. */
+  FAIL_FAST_WITH_GRACE: 'FAIL_FAST_WITH_GRACE',
+} as const;
+export type FailureStrategy = (typeof FailureStrategy)[keyof typeof FailureStrategy];
+
+/** Defaults of all sagas, set on the module; narrower ones on `@Saga` and `ClassicSaga` win. */
 export interface SagaDefaults {
+  /** What becomes of parallel steps when one fails. Default `'FAIL_FAST'`. */
+  failureStrategy?: FailureStrategy | undefined;
+  /**
+   * Limit of the whole saga, counted from its start. Before the pivot it turns back then; after the pivot it only raises
+   * an alarm. Default: none.
+   */
+  timeout?: Duration | undefined;
   /** Steps of one saga that run at once. Default 10. */
   concurrency?: number | undefined;
   /** Limit of one attempt of a step. Default `'30s'`. */
@@ -16,6 +34,8 @@ export interface SagaDefaults {
   compensationTimeout?: Duration | undefined;
   /** Default 10 attempts, `'1s'` x 2 up to `'5m'`, full jitter. */
   compensationRetry?: Retry | undefined;
+  /** Whether the other undos still run when one has given up. Default `'continue'`. */
+  onCompensationFailure?: 'continue' | 'stop' | undefined;
   /** Warnings about a definition refuse the boot. Default false. */
   strict?: boolean | undefined;
 }
@@ -63,18 +83,23 @@ export interface CompensateOptions<K extends string = string> {
 }
 
 export interface ResolvedSagaDefaults {
+  readonly failureStrategy: FailureStrategy;
+  readonly timeout: number | undefined;
   readonly concurrency: number;
   readonly stepTimeout: number;
   readonly settleGrace: number;
   readonly retry: ResolvedRetry;
   readonly compensationTimeout: number;
   readonly compensationRetry: ResolvedRetry;
+  readonly onCompensationFailure: 'continue' | 'stop';
   readonly strict: boolean;
 }
 
 const NO_LIMITS = { maxElapsed: undefined, retryIf: undefined };
 
 export const SAGA_DEFAULTS: ResolvedSagaDefaults = {
+  failureStrategy: 'FAIL_FAST',
+  timeout: undefined,
   concurrency: 10,
   stepTimeout: 30_000,
   settleGrace: 5_000,
@@ -95,18 +120,22 @@ export const SAGA_DEFAULTS: ResolvedSagaDefaults = {
     jitter: 'full',
     ...NO_LIMITS,
   },
+  onCompensationFailure: 'continue',
   strict: false,
 };
 
 /** Readers of the options that sagas share with the module. */
 export function sagaFields(defaults: ResolvedSagaDefaults) {
   return {
+    failureStrategy: oneOf(Object.values(FailureStrategy), defaults.failureStrategy),
+    timeout: duration(defaults.timeout, { min: 1 }),
     concurrency: integer(defaults.concurrency),
     stepTimeout: duration(defaults.stepTimeout, { min: 1 }),
     settleGrace: duration(defaults.settleGrace),
     retry: retry(defaults.retry),
     compensationTimeout: duration(defaults.compensationTimeout, { min: 1 }),
     compensationRetry: retry(defaults.compensationRetry),
+    onCompensationFailure: oneOf(['continue', 'stop'], defaults.onCompensationFailure),
     strict: bool(defaults.strict),
   };
 }

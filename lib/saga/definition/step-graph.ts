@@ -9,17 +9,29 @@ export type Phase = 'before' | 'pivot' | 'after';
 /** The steps of a saga and what follows what. Made only of nodes that were checked: known dependencies, no cycle. */
 export class StepGraph {
   readonly names: readonly string[];
+  /** Steps that wait for nothing. */
+  readonly roots: readonly string[];
+  private readonly indices: ReadonlyMap<string, number>;
+  private readonly next = new Map<string, string[]>();
   private readonly direct: ReadonlyMap<string, readonly string[]>;
   private readonly before = new Map<string, ReadonlySet<string>>();
   private readonly after = new Map<string, Set<string>>();
 
   constructor(
     nodes: readonly GraphNode[],
-    private readonly pivot: string | undefined,
+    /** The point of no return. */
+    readonly pivot: string | undefined,
   ) {
     this.direct = new Map(nodes.map(({ name, dependsOn }) => [name, dependsOn]));
     this.names = nodes.map((node) => node.name);
+    this.roots = nodes.filter(({ dependsOn }) => dependsOn.length === 0).map(({ name }) => name);
+    this.indices = new Map(this.names.map((name, index) => [name, index]));
     for (const name of this.names) this.after.set(name, new Set());
+    for (const { name, dependsOn } of nodes) {
+      for (const dependency of new Set(dependsOn)) {
+        this.next.set(dependency, [...(this.next.get(dependency) ?? []), name]);
+      }
+    }
     for (const name of this.names) {
       const ancestors = this.collectAncestors(name);
       this.before.set(name, ancestors);
@@ -27,8 +39,18 @@ export class StepGraph {
     }
   }
 
+  /** Its place among `names`. */
+  index(name: string): number | undefined {
+    return this.indices.get(name);
+  }
+
   dependencies(name: string): readonly string[] {
     return this.direct.get(name) ?? [];
+  }
+
+  /** Steps that wait for this one directly. */
+  followers(name: string): readonly string[] {
+    return this.next.get(name) ?? [];
   }
 
   /** Every step that must be completed before this one starts, near and far. */

@@ -1,7 +1,9 @@
 import type { Clock } from '../../runtime/clock.js';
 import { StepTimeoutError } from '../state/errors.js';
+import { AttemptSignal } from './attempt-signal.js';
+import type { JobControl } from './job-control.js';
 
-export interface AttemptLimits {
+export interface AttemptLimits<T> {
   /** Milliseconds until the attempt is aborted. */
   readonly timeoutMs: number;
   /** Milliseconds that an aborted handler may take to settle. */
@@ -9,42 +11,46 @@ export interface AttemptLimits {
   /** Named in the error of a time-out. */
   readonly place: string;
   /** Aborts the attempt from outside. */
-  readonly signal: AbortSignal;
+  readonly control: JobControl;
   readonly clock: Clock;
+  /** Called when the handler succeeds after it was given up on. */
+  readonly late?: (value: T) => void;
 }
 
 /**
- * Runs a handler once, within its time. At the time-out, or when the outer signal aborts, the handler's own signal
- * aborts and it gets the grace to settle; a success within the grace counts.
+ * Runs a handler once, within its time. At the time-out, or when the job is aborted, the handler's signal aborts and it
+ * gets the grace to settle; a success within the grace counts.
  * @throws what the handler throws, or the reason of the abort when it does not settle in time
  */
-export async function attemptOnce<T>(
-  handler: (signal: AbortSignal) => Promise<T>,
-  limits: AttemptLimits,
+export function attemptOnce<T>(
+  handler: (signal: AttemptSignal) => Promise<T>,
+  limits: AttemptLimits<T>,
 ): Promise<T> {
-  limits.signal.throwIfAborted();
-  const own = new AbortController();
-  const settled = new AbortController();
-  const abort = () => own.abort(limits.signal.reason);
-  limits.signal.addEventListener('abort', abort, { once: true });
-  const work = handler(own.signal).finally(() => settled.abort());
-  try {
-    return await Promise.race([work, expiry(own, settled.signal, limits)]);
-  } finally {
-    work.catch(() => undefined);
-    settled.abort();
-    limits.signal.removeEventListener('abort', abort);
-  }
-}
-
-/** Rejects when the handler has neither settled in its time nor in the grace after the abort; else stays pending. */
-async function expiry(own: AbortController, settled: AbortSignal, limits: AttemptLimits): Promise<never> {
-  const { clock, timeoutMs, graceMs, place } = limits;
-  await clock.delay(timeoutMs, AbortSignal.any([own.signal, settled]));
-  if (!settled.aborted) {
-    if (!own.signal.aborted) own.abort(new StepTimeoutError(`${place} did not end within ${timeoutMs} ms`));
-    await clock.delay(graceMs, settled);
-  }
-  if (!settled.aborted) throw own.signal.reason;
-  return new Promise<never>(() => undefined);
+  const { control, clock, timeoutMs, graceMs, place } = limits;
+  if (control.aborted) return Promise.reject(control.aborted.reason);
+  return new Promise<T>((resolve, reject) => {
+    const own = new AttemptSignal();
+    let over = false;
+    let cancelTimer = clock.after(timeoutMs, () =>
+      abort(new StepTimeoutError(`${place} did not end within ${timeoutMs} ms`)),
+    );
+    const abort = (reason: unknown) => {
+      if (own.aborted) return;
+      cancelTimer();
+      cancelTimer = clock.after(graceMs, () => end(() => reject(reason)));
+      own.abort(reason);
+    };
+    const forget = control.listen(() => control.aborted && abort(control.aborted.reason));
+    const end = (settle: () => void) => {
+      if (over) return;
+      over = true;
+      cancelTimer();
+      forget();
+      settle();
+    };
+    handler(own).then(
+      (value) => (over ? limits.late?.(value) : end(() => resolve(value))),
+      (error: unknown) => end(() => reject(error)),
+    );
+  });
 }

@@ -4,14 +4,16 @@ import type { StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import { TransactionRequiredError } from '../state/errors.js';
 import { eventError } from '../state/event-error.js';
-import type { ActionContext, ProbingContext, UndoContext } from '../definition/context.js';
-import { stateOf, type SagaState } from './saga-state.js';
+import type { AttemptSignal } from './attempt-signal.js';
+import { ProbeStepContext, StepContext, UndoStepContext, type ContextSource } from './handler-context.js';
+import type { SagaState } from './saga-state.js';
 
 /** One attempt of an action or undo. */
 export interface Attempt {
   readonly step: StepDefinition;
   readonly number: number;
-  readonly deadline: Date;
+  /** Wall clock. */
+  readonly deadlineMs: number;
   /** The transaction of a transactional step. */
   readonly tx: unknown;
   /** Takes the events that the handler publishes. */
@@ -22,98 +24,45 @@ export interface Attempt {
 
 const TOO_LATE = 'ctx.publish was called after the step had settled: await it inside the step';
 
-type AnyRecord = Record<string, unknown>;
+/** Makes the contexts of one saga's handlers. */
+export class ContextFactory implements ContextSource {
+  readonly sagaId: string;
+  readonly sagaName: string;
+  readonly epoch: number;
+  readonly correlationId: string;
+  readonly input: string;
+  readonly headers: Readonly<Record<string, string>>;
 
-/** Makes the contexts of one saga's handlers. Input and results are parsed anew for each, so no handler sees another's changes. */
-export class ContextFactory {
   constructor(
-    private readonly saga: ClaimedSaga,
+    { sagaId, name, epoch, correlationId, input }: ClaimedSaga,
     private readonly events: EventRules,
-  ) {}
-
-  action(
-    attempt: Attempt,
-    signal: AbortSignal,
-    state: SagaState,
-  ): ActionContext<unknown, AnyRecord, unknown> {
-    const base = this.base(attempt, signal, state);
-    return this.complete(attempt, { ...base, ...this.publishing(attempt), phase: 'action' });
+  ) {
+    this.sagaId = sagaId;
+    this.sagaName = name;
+    this.epoch = epoch;
+    this.correlationId = correlationId;
+    this.input = input;
+    this.headers = Object.freeze({ sagaId, correlationId });
   }
 
-  undo(
-    attempt: Attempt,
-    signal: AbortSignal,
-    state: SagaState,
-  ): UndoContext<unknown, unknown, AnyRecord, unknown> {
-    const { outcome = 'unknown', result: text } = stateOf(state, attempt.step.name);
-    const result = text === null ? undefined : (JSON.parse(text) as unknown);
-    const base = this.base(attempt, signal, state);
-    const idempotencyKey = `${base.idempotencyKey}:undo`;
-    return this.complete(attempt, {
-      ...{ ...base, ...this.publishing(attempt), idempotencyKey, outcome, result, phase: 'undo' as const },
-    });
+  action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {
+    return new StepContext({ source: this, attempt, own, state });
   }
 
-  probe(
-    attempt: Attempt,
-    signal: AbortSignal,
-    state: SagaState,
-  ): ProbingContext<unknown, AnyRecord, unknown> {
-    return Object.freeze({ ...this.base(attempt, signal, state), phase: 'probe' });
+  undo(attempt: Attempt, own: AttemptSignal, state: SagaState): UndoStepContext {
+    return new UndoStepContext({ source: this, attempt, own, state });
   }
 
-  private base(attempt: Attempt, signal: AbortSignal, state: SagaState) {
-    const { sagaId, name, epoch, correlationId, input } = this.saga;
-    return {
-      sagaId,
-      sagaName: name,
-      step: attempt.step.name,
-      attempt: attempt.number,
-      input: JSON.parse(input) as object,
-      results: resultsOf(state),
-      idempotencyKey: `${sagaId}:${attempt.step.name}`,
-      fencingToken: epoch,
-      signal,
-      deadline: attempt.deadline,
-      correlationId,
-      headers: { sagaId, correlationId },
-    };
+  probe(attempt: Attempt, own: AttemptSignal, state: SagaState): ProbeStepContext {
+    return new ProbeStepContext({ source: this, attempt, own, state });
   }
 
-  private publishing(attempt: Attempt) {
-    return { publish: (event: OutboxEventInput) => this.publish(attempt, event) };
-  }
-
-  /** `manager` is a getter, so that only those who ask for it learn that there is none. */
-  private complete<C extends object>(attempt: Attempt, context: C): C & { manager: unknown } {
-    const { step, tx } = attempt;
-    return Object.freeze(
-      Object.defineProperty(context as C & { manager: unknown }, 'manager', {
-        get() {
-          if (tx !== undefined) return tx;
-          const why = step.transactional
-            ? 'memory storage has no transactions'
-            : `add transactional: true to the step "${step.name}"`;
-          throw new TransactionRequiredError(`ctx.manager is not available in ${step.place}: ${why}`);
-        },
-      }),
-    );
-  }
-
-  private publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
+  publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
     if (attempt.settled) return Promise.reject(new TransactionRequiredError(TOO_LATE));
-    const { sagaId, correlationId } = this.saga;
-    const made = makeEvent(event, this.events, { key: sagaId, headers: { sagaId, correlationId } });
+    const { sagaId, headers } = this;
+    const made = makeEvent(event, this.events, { key: sagaId, headers });
     if ('fault' in made) return Promise.reject(eventError(event.type, made.fault));
     attempt.events.push(...made.records);
     return Promise.resolve(made.id);
   }
-}
-
-/** The results of the completed steps, as fresh values. */
-export function resultsOf(state: SagaState): AnyRecord {
-  const known = Object.entries(state.steps).filter(([, step]) => step.result !== null);
-  return Object.fromEntries(
-    known.map(([name, step]) => [name, JSON.parse(step.result ?? 'null') as unknown]),
-  );
 }

@@ -9,34 +9,44 @@ import { stateOf, type SagaState } from './saga-state.js';
 
 /** Steps that may start now: their predecessors are completed and the saga's `concurrency` has room. */
 export function readySteps(definition: SagaDefinition, state: SagaState): readonly string[] {
-  if (state.status !== 'running') return [];
-  const room = definition.options.concurrency - running(state).length;
-  const ready = definition.graph.names.filter(
-    (name) =>
-      stateOf(state, name).status === 'not_started' &&
-      definition.graph
-        .dependencies(name)
-        .every((dependency) => stateOf(state, dependency).status === 'completed'),
-  );
-  return ready.slice(0, Math.max(0, room));
+  if (state.status !== 'running' || state.ready.length === 0) return [];
+  return state.ready.slice(0, Math.max(0, definition.options.concurrency - state.started));
 }
 
 /** Steps whose action is under way, here or in the process that was lost. */
 export function running(state: SagaState): readonly string[] {
-  return Object.keys(state.steps).filter((name) => stateOf(state, name).status === 'started');
+  if (state.started === 0) return [];
+  return state.definition.graph.names.filter((name) => stateOf(state, name).status === 'started');
+}
+
+/** The pivot may have happened, or may happen any moment: the saga can no longer be cancelled. */
+export function pivotLaunched(state: SagaState): boolean {
+  const { pivot } = state.definition.graph;
+  return pivot !== undefined && stateOf(state, pivot).status !== 'not_started';
 }
 
 /**
  * Steps whose undo may start now. No undo starts while any action is under way; then the compensation graph decides: an
- * undo waits for those before it, near and far, so one that is not needed in between changes nothing.
+ * undo waits for those before it, near and far, so one that is not needed in between changes nothing. With
+ * `onCompensationFailure: 'stop'` none starts after one has given up.
  */
 export function readyUndos(definition: SagaDefinition, state: SagaState): readonly string[] {
-  if (state.status !== 'compensating' || running(state).length > 0) return [];
-  const open = openUndos(definition, state);
-  return open.filter((name) => !open.some((other) => definition.compensations.predecessors(name).has(other)));
+  if (state.status !== 'compensating' || state.started > 0 || isStopped(definition, state)) return [];
+  const open = new Set(openUndos(definition, state));
+  const waits = new Map<string, boolean>();
+  const { compensations } = definition;
+  const waitsFor = (name: string): boolean => {
+    const known = waits.get(name);
+    if (known !== undefined) return known;
+    const waiting = compensations.after(name).some((earlier) => open.has(earlier) || waitsFor(earlier));
+    waits.set(name, waiting);
+    return waiting;
+  };
+  return [...open].filter((name) => !waitsFor(name));
 }
 
-function openUndos(definition: SagaDefinition, state: SagaState): readonly string[] {
+/** Steps whose undo is called for and has not ended. */
+export function openUndos(definition: SagaDefinition, state: SagaState): readonly string[] {
   return definition.graph.names.filter((name) => needsUndo(stepOf(definition, name), state));
 }
 
@@ -47,15 +57,34 @@ function needsUndo(step: StepDefinition, state: SagaState): boolean {
   return outcome === 'completed' || (outcome === 'unknown' && step.compensateOn === 'unknown');
 }
 
-/** The status that the state calls for: the end of the saga, when nothing is left to do. */
-export function reachedStatus(definition: SagaDefinition, state: SagaState): SagaStatus {
-  if (running(state).length > 0) return state.status;
+/** Steps whose undo gave up. */
+export function failedUndos(state: SagaState): readonly string[] {
+  return state.definition.graph.names.filter((name) => stateOf(state, name).status === 'compensation_failed');
+}
+
+function isStopped(definition: SagaDefinition, state: SagaState): boolean {
+  return definition.options.onCompensationFailure === 'stop' && failedUndos(state).length > 0;
+}
+
+/**
+ * The status that the state calls for: the end of the saga, when nothing is left to do.
+ * @param undoing steps whose undo is under way
+ */
+export function reachedStatus(
+  definition: SagaDefinition,
+  state: SagaState,
+  undoing: readonly string[] = [],
+): SagaStatus {
+  if (state.started > 0) return state.status;
   if (state.status === 'running') {
-    const done = definition.graph.names.every((name) => stateOf(state, name).status === 'completed');
+    const done = state.completed === state.steps.length;
     return done ? transition(state.status, 'completed') : state.status;
   }
-  if (state.status !== 'compensating' || openUndos(definition, state).length > 0) return state.status;
-  return transition(state.status, state.undoFailures.length > 0 ? 'failed' : 'compensated');
+  if (state.status !== 'compensating') return state.status;
+  const open = openUndos(definition, state);
+  const awaited = isStopped(definition, state) ? open.filter((name) => undoing.includes(name)) : open;
+  if (awaited.length > 0) return state.status;
+  return transition(state.status, failedUndos(state).length > 0 ? 'failed' : 'compensated');
 }
 
 /** Steps that were under way when the saga's process was lost, for the new owner to launch again. */

@@ -1,11 +1,11 @@
 import { errorText } from '../../runtime/error-text.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
-import { OWN_AGE_MS, type ClaimedSaga } from '../saga-storage.js';
+import { OWN_AGE_MS, type ClaimedSaga, type LateResult } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 
-export interface ExecutorSettings extends RunnerSettings {
+export interface ExecutorSettings extends Omit<RunnerSettings, 'lateResult'> {
   readonly registry: SagaRegistry;
   /** Sagas running at once in this process. */
   readonly maxSagas: number;
@@ -17,7 +17,7 @@ export interface ExecutorSettings extends RunnerSettings {
 export class SagaExecutor {
   /** Sagas that this process lost track of, and when; to be claimed anew if they are still its own. */
   private readonly lostAt = new Map<string, number>();
-  private readonly runners = new Set<SagaRunner>();
+  private readonly runners = new Map<string, SagaRunner>();
   /** By saga id: resolves when nothing of it runs here any more. Undefined while it is only reserved. */
   private readonly places = new Map<string, Promise<void> | undefined>();
   private open = false;
@@ -25,8 +25,12 @@ export class SagaExecutor {
   /** Runners that ended here with a handler that would not settle. */
   private readonly lingering = new Set<SagaRunner>();
   private claiming = 0;
+  private readonly runnerSettings: RunnerSettings;
 
-  constructor(private readonly settings: ExecutorSettings) {}
+  constructor(private readonly settings: ExecutorSettings) {
+    const lateResult = (late: Omit<LateResult, 'workerId'>) => void this.reopen(late);
+    this.runnerSettings = { ...settings, lateResult };
+  }
 
   /** How many more sagas may be taken; none before the start and from the drain on. */
   get room(): number {
@@ -96,16 +100,21 @@ export class SagaExecutor {
     return this.places.get(sagaId);
   }
 
+  /** Turns back a saga that runs here; what runs elsewhere learns of it by itself. */
+  async cancel(sagaId: string): Promise<void> {
+    await this.runners.get(sagaId)?.cancel();
+  }
+
   /** Takes nothing more; what runs may finish. */
   close(): void {
     this.open = false;
-    for (const runner of this.runners) runner.drain();
+    for (const runner of this.runners.values()) runner.drain();
   }
 
   /** Aborts what still runs. */
   stop(): void {
     this.stopping = true;
-    for (const runner of this.runners) runner.stop();
+    for (const runner of this.runners.values()) runner.stop();
   }
 
   /** Resolves once nothing runs here or is about to. */
@@ -124,10 +133,15 @@ export class SagaExecutor {
   private async run(saga: ClaimedSaga): Promise<void> {
     const runner = await this.runnerOf(saga);
     if (!runner) return;
-    this.runners.add(runner);
+    this.runners.set(saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
-    await this.follow(runner).finally(() => this.runners.delete(runner));
+    await this.follow(runner);
+    if (this.isLatest(runner)) this.runners.delete(saga.sagaId);
+  }
+
+  private isLatest(runner: SagaRunner): boolean {
+    return this.runners.get(runner.saga.sagaId) === runner;
   }
 
   private async follow(runner: SagaRunner): Promise<void> {
@@ -135,12 +149,30 @@ export class SagaExecutor {
     try {
       await runner.run();
     } catch (error) {
-      this.lose(runner.saga.sagaId);
+      if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
       if (error instanceof FencedError) log.warn(error.message);
       else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
     }
     for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);
     if (runner.unsettledHandlers > 0) this.lingering.add(runner);
+  }
+
+  /** A late result is not lost for a fault of the storage, as long as this process lives. */
+  private async reopen(late: Omit<LateResult, 'workerId'>): Promise<void> {
+    const { storage, identity, clock, log } = this.settings;
+    const what = `the late result of step ${late.step} of saga ${late.sagaId}`;
+    for (;;) {
+      try {
+        const claimed = await storage.reopen({ ...late, workerId: identity.id });
+        if (claimed) this.accept(claimed);
+        else log.warn(`${what} changes nothing`);
+        return;
+      } catch (error) {
+        log.error(`${what} could not be written: ${errorText(error)}`);
+        if (this.stopping) return;
+        await clock.delay(REOPEN_PAUSE_MS);
+      }
+    }
   }
 
   /** A saga that its definition cannot explain is parked for an operator. */
@@ -150,7 +182,7 @@ export class SagaExecutor {
     try {
       const definition = registry.find(name, version);
       if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
-      return new SagaRunner(saga, definition, this.settings);
+      return new SagaRunner(saga, definition, this.runnerSettings);
     } catch (error) {
       log.error(`saga ${name} ${sagaId} is parked: ${errorText(error)}`);
       const end = { results: '{}', error: JSON.stringify(failureOf(error)) };
@@ -165,3 +197,4 @@ export class SagaExecutor {
 }
 
 const RESERVED_PAUSE_MS = 10;
+const REOPEN_PAUSE_MS = 1_000;

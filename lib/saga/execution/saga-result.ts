@@ -3,7 +3,8 @@ import type { SagaRow } from '../saga-storage.js';
 import { CompensationFailedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { isEnded, type SagaStatus } from '../state/saga-status.js';
-import { resultsOf } from './context-factory.js';
+import { failedUndos, openUndos } from './decisions.js';
+import { resultTexts } from './handler-context.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 /** Why a saga did not complete. */
@@ -12,7 +13,7 @@ export interface SagaFailure {
   readonly code: string;
   readonly message: string;
   readonly step?: string;
-  /** Steps whose effect may still be there, because their undo gave up. */
+  /** Steps whose effect may still be there, because their undo gave up or was never begun. */
   readonly standing?: readonly string[];
 }
 
@@ -52,21 +53,24 @@ export function endOf(
   state: SagaState,
 ): { results: string; error: string | null } {
   return {
-    results: JSON.stringify(resultsOf(state)),
+    results: `{${resultTexts(state)
+      .map(([name, text]) => `${JSON.stringify(name)}:${text}`)
+      .join()}}`,
     error: JSON.stringify(failureOfSaga(definition, state) ?? null),
   };
 }
 
 function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailure | undefined {
-  if (state.status !== 'failed' || !state.failure) return state.failure && withoutOutcome(state.failure);
-  const standing = definition.graph.names.filter(
-    (name) => stateOf(state, name).status === 'compensation_failed',
-  );
-  const undone = state.undoFailures
-    .map(({ step, message }) => `undo of ${step} gave up: ${message}`)
+  const { failure, status } = state;
+  if (status !== 'failed' || !failure) return failure && withoutOutcome(failure);
+  const gaveUp = failedUndos(state);
+  const standing = new Set([...gaveUp, ...openUndos(definition, state)]);
+  const undone = gaveUp
+    .map((name) => `undo of ${name} gave up: ${stateOf(state, name).undoFailure?.message}`)
     .join('; ');
-  const error = new CompensationFailedError(`${state.failure.message} (${undone})`, standing);
-  return { ...failureOf(error, state.failure.step), standing };
+  const names = definition.graph.names.filter((name) => standing.has(name));
+  const error = new CompensationFailedError(`${failure.message} (${undone})`, names);
+  return { ...failureOf(error, failure.step), standing: names };
 }
 
 function withoutOutcome({ code, message, step }: SagaFailure): SagaFailure {

@@ -1,21 +1,21 @@
-import { setMaxListeners } from 'node:events';
 import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
 import type { Log } from '../../runtime/log.js';
-import { Turn } from '../../runtime/turn.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import type { ClaimedSaga, SagaStorage, SagaWrite } from '../saga-storage.js';
-import { CommitUnknownError, FencedError, SagaCancelledError, ShutdownError } from '../state/errors.js';
+import type { ClaimedSaga, LateResult, SagaRelease, SagaStorage, SagaWrite } from '../saga-storage.js';
+import { FencedError, SagaTimeoutError, ShutdownError } from '../state/errors.js';
 import type { JournalEntry, ReleaseRecord } from '../state/journal.js';
-import { isEnded, type SagaStatus } from '../state/saga-status.js';
+import type { StepStatus } from '../state/step-status.js';
+import { transition } from '../state/saga-status.js';
+import { ActiveJobs, isUndo, undoKey } from './active-jobs.js';
 import { ContextFactory } from './context-factory.js';
-import { reachedStatus, readySteps, readyUndos, relaunches, running } from './decisions.js';
+import { readyUndos, relaunches, running } from './decisions.js';
 import { LostActions } from './lost-actions.js';
-import { endOf } from './saga-result.js';
-import { applyEntry, initialState, launchSteps, stateOf, type SagaState } from './saga-state.js';
-import type { Fact, StepHost } from './step-host.js';
+import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
+import { stateOf, type SagaState } from './saga-state.js';
+import type { Fact, StepHost, Store } from './step-host.js';
 import { actionJob, undoJob, type StepJob } from './step-job.js';
 import { StepRunner } from './step-runner.js';
 
@@ -29,42 +29,45 @@ export interface RunnerSettings {
   readonly maxResultBytes: number;
   /** Called after events were committed, so that the relay need not wait for its next poll. */
   readonly wakeRelay: () => void;
+  /** Called with a success that came when its saga had ended here. */
+  readonly lateResult: (late: Omit<LateResult, 'workerId'>) => void;
 }
 
 /**
- * `ended`: nothing is left to do. `released`: another process goes on. `abandoned`: a handler would not settle, so
- * only the death of this process, seen by its lease, frees the saga.
+ * `ended`: nothing is left to do. `released`: another process goes on, or this one when the time has come. `abandoned`:
+ * a handler would not settle, so only the death of this process, seen by its lease, frees the saga.
  */
 export type RunEnd = 'ended' | 'released' | 'abandoned';
 
 /**
  * Runs one saga that this process owns, from its journal to its end. What happens next follows from the state alone
- * (`decisions.ts`); this class starts handlers, writes what they report, one write at a time, and starts what a write
- * launched once it is durable.
+ * (`decisions.ts`); this class starts handlers, has their facts written, and starts what a write launched once it is
+ * durable.
  */
-export class SagaRunner implements StepHost {
+export class SagaRunner implements StepHost, JournalOwner {
   readonly contexts: ContextFactory;
   readonly storage: SagaStorage;
   readonly clock: Clock;
   readonly log: Log;
   readonly maxResultBytes: number;
   readonly title: string;
-  private current: SagaState;
-  /** The status in the database: a parked saga is written as such once its last handler has ended. */
-  private written: SagaStatus;
-  private pending: Fact[] = [];
+  /** From the drain on, and after a fault of the storage. */
+  halting = false;
+  private readonly journal: SagaJournal;
+  private readonly jobs: ActiveJobs;
   private unsettled = 0;
-  private fault: { readonly error: unknown } | undefined;
   /** Whether what an earlier owner lost is noted. */
   private resumed = false;
+  /** Nothing of the saga needs a process before this point of the monotonic clock. */
+  private wakeAt: number | undefined;
   /** Steps that this process launched, and those of them whose handler it has called. */
   private readonly launched = new Set<string>();
   private readonly begun = new Set<string>();
-  private readonly active = new Map<string, AbortController>();
-  private readonly turn = new Turn();
-  private readonly halt = new AbortController();
   private readonly end = new Deferred<RunEnd>();
+  private over = false;
   private readonly lostActions: LostActions;
+  private readonly claimedAt: number;
+  private readonly stopDeadline: (() => void) | undefined;
 
   /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
   constructor(
@@ -72,18 +75,20 @@ export class SagaRunner implements StepHost {
     readonly definition: SagaDefinition,
     private readonly settings: RunnerSettings,
   ) {
-    // One listener for each step that waits.
-    setMaxListeners(0, this.halting);
-    this.storage = settings.storage;
-    this.clock = settings.clock;
-    this.log = settings.log;
-    this.maxResultBytes = settings.maxResultBytes;
+    const { storage, clock, log, maxResultBytes, events } = settings;
+    this.storage = storage;
+    this.clock = clock;
+    this.log = log;
+    this.maxResultBytes = maxResultBytes;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
-    this.contexts = new ContextFactory(saga, settings.events);
-    const first = initialState(definition, saga.launch);
-    this.current = saga.journal.reduce((state, entry) => applyEntry(definition, state, entry), first);
-    this.written = saga.status;
-    this.lostActions = new LostActions(saga, this.current, settings);
+    this.contexts = new ContextFactory(saga, events);
+    this.journal = new SagaJournal(saga, definition, storage, this);
+    this.jobs = new ActiveJobs(definition.options, clock);
+    this.claimedAt = clock.monotonic();
+    this.lostActions = new LostActions(saga, this.journal.state, settings);
+    const { deadlineInMs } = saga;
+    if (deadlineInMs !== undefined && deadlineInMs > 0)
+      this.stopDeadline = clock.after(deadlineInMs, () => void this.timeOut());
   }
 
   /**
@@ -94,28 +99,32 @@ export class SagaRunner implements StepHost {
   run(): Promise<RunEnd> {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     if (fresh) this.startActions(this.saga.launch);
-    else this.resume().catch((error: unknown) => this.crash(error));
-    this.settle();
+    else this.resume().catch((error: unknown) => this.lostTrack(error));
+    if (this.halting) this.settle();
     return this.end.promise;
   }
 
   state(): SagaState {
-    return this.current;
-  }
-
-  get halting(): AbortSignal {
-    return this.halt.signal;
+    return this.journal.state;
   }
 
   /** Starts nothing new; what runs may finish. The saga is released as soon as nothing of it runs here. */
   drain(): void {
-    this.halt.abort();
+    this.halting = true;
+    this.jobs.finishAll();
     this.settle();
   }
 
   /** Aborts what still runs after the drain's time. */
   stop(): void {
-    this.abortAll(new ShutdownError('the process is shutting down'));
+    this.jobs.abortAll(new ShutdownError('the process is shutting down'));
+  }
+
+  /** Turns the saga back, unless it is too late for that. The storage knows of the request already. */
+  cancel(): Promise<void> {
+    return this.journal.alone(async () => {
+      if (this.journal.mayCancel && !this.journal.closedBy) await this.journal.write([CANCELLED]);
+    });
   }
 
   requireLease(): void {
@@ -123,10 +132,22 @@ export class SagaRunner implements StepHost {
     throw new FencedError(`${this.title}: the lease of this process has run out`);
   }
 
-  async awaitLostAction(step: StepDefinition): Promise<void> {
-    if (!stateOf(this.current, step.name).interrupted) return;
-    const waitMs = this.lostActions.waitMs(step, this.definition.options.settleGrace);
-    if (waitMs > 0) await this.clock.delay(waitMs, this.halting);
+  lostActionMs(step: StepDefinition): number {
+    if (!stateOf(this.state(), step.name).interrupted) return 0;
+    return this.lostActions.waitMs(step, this.definition.options.settleGrace);
+  }
+
+  pauseLeftMs(step: string): number {
+    const left = stateOf(this.state(), step).pause?.leftMs ?? 0;
+    return left - (this.clock.monotonic() - this.claimedAt);
+  }
+
+  paused(): void {
+    if (this.halting || this.jobs.size === 0) return;
+    const restMs = this.jobs.restMs;
+    if (restMs === 0) return;
+    this.wakeAt = this.clock.monotonic() + Math.min(restMs, this.deadlineLeftMs);
+    this.drain();
   }
 
   /** Handlers that were called and have not settled, which only the end of the process ends. */
@@ -143,13 +164,60 @@ export class SagaRunner implements StepHost {
     settled.then(done, done);
   }
 
-  record(facts: readonly Fact[], store?: (write: SagaWrite) => Promise<void>): Promise<void> {
-    if (store) return this.turn.run(() => this.write(facts, store));
-    this.pending.push(...facts);
-    return this.turn.run(async () => {
-      const batch = this.pending.splice(0);
-      if (batch.length > 0) await this.write(batch, (write) => this.append(write));
-    });
+  /** A success after its step had failed: its undo has to know, even if the saga has ended. */
+  lateResult(step: string, text: string | null): void {
+    this.journal
+      .alone(() => this.takeLate(step, text))
+      .catch((error: unknown) => {
+        this.lostTrack(error);
+      });
+  }
+
+  private async takeLate(step: string, text: string | null): Promise<void> {
+    const { sagaId } = this.saga;
+    if (this.over || this.journal.closedBy) {
+      this.settings.lateResult({ sagaId, step, text });
+      return;
+    }
+    const state = this.state();
+    const { status } = stateOf(state, step);
+    const undoBegun = status === 'failed' || isUndone(status) || this.jobs.has(undoKey(step));
+    if (state.status === 'compensating' && undoBegun) {
+      await this.journal.write([{ kind: 'late_completed', step, attempt: 0, data: text, events: [] }]);
+    } else this.log.warn(`${this.title}: a late result of step ${step} changes nothing`);
+  }
+
+  record(facts: readonly Fact[], store?: Store): Promise<void> {
+    return this.journal.record(facts, store);
+  }
+
+  get mayLaunch(): boolean {
+    return !this.halting;
+  }
+
+  get undoing(): readonly string[] {
+    return this.jobs.undoing;
+  }
+
+  written({ before, launch, ended, hasEvents }: Written): void {
+    this.wakeAt = undefined;
+    if (hasEvents) this.settings.wakeRelay();
+    if (ended) {
+      this.finish('ended');
+      return;
+    }
+    this.startActions(launch);
+    const { status, failure } = this.state();
+    if (status !== 'compensating') return;
+    if (before.status === 'running') this.jobs.turnBack(failure);
+    this.startUndos();
+  }
+
+  lostTrack(error: unknown): void {
+    this.journal.close(error);
+    this.halting = true;
+    this.jobs.abortAll(error);
+    this.settle();
   }
 
   /**
@@ -157,151 +225,143 @@ export class SagaRunner implements StepHost {
    * the next owner knows.
    */
   private async resume(): Promise<void> {
-    await this.turn.run(async () => {
-      const facts: Fact[] = [{ kind: 'resumed', step: null, attempt: 0, data: null, events: [] }];
-      if (this.halting.aborted && running(this.current).length === 0) return;
-      const again = this.halting.aborted ? [] : relaunches(this.current);
-      await this.write(facts, (write) => this.append(write), again);
+    await this.journal.alone(async () => {
+      const { halting } = this;
+      const state = this.state();
+      if (halting && running(state).length === 0) return;
+      const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data: null, events: [] };
+      const turn = this.journal.mayCancel ? this.dueTurn() : undefined;
+      const again = halting || turn ? [] : relaunches(state);
+      await this.journal.write(turn ? [turn, resumed] : [resumed], undefined, again);
     });
     this.resumed = true;
-    this.settle();
+    if (this.halting) this.settle();
   }
 
-  /** Whatever comes of it, a write that failed may have been stored: nothing more is written under this claim. */
-  private async append(write: SagaWrite): Promise<void> {
-    try {
-      await this.storage.append(write);
-    } catch (error) {
-      this.crash(error);
-      throw error;
-    }
+  /** What happened to the saga while nobody ran it. */
+  private dueTurn(): Fact | undefined {
+    const { cancelRequested, deadlineInMs } = this.saga;
+    if (cancelRequested) return CANCELLED;
+    return deadlineInMs !== undefined && deadlineInMs <= 0 ? this.timedOut() : undefined;
   }
 
-  private async write(
-    facts: readonly Fact[],
-    store: (write: SagaWrite) => Promise<void>,
-    again: readonly string[] = [],
-  ): Promise<void> {
-    if (this.fault)
-      throw new FencedError(`${this.title} stopped here by a fault`, { cause: this.fault.error });
-    const { entries, next } = this.fold(facts, again);
-    const ended = isEnded(next.status) && running(next).length === 0;
-    const status = ended || !isEnded(next.status) ? next.status : this.written;
-    const events = facts.flatMap((fact) => fact.events);
-    const { sagaId, epoch } = this.saga;
-    const change = {
-      ...(status !== this.written && { status }),
-      ...(ended && { end: endOf(this.definition, next) }),
-    };
-    await store({ sagaId, epoch, entries, events, ...change }).catch((error: unknown) => {
-      if (error instanceof FencedError || error instanceof CommitUnknownError) this.crash(error);
-      throw error;
+  /** The saga's own limit: before the pivot it turns back, after it somebody should look. */
+  private timeOut(): Promise<void> {
+    const work = this.journal.alone(async () => {
+      if (this.journal.closedBy || this.journal.hasEnded) return;
+      if (this.journal.mayCancel) return this.journal.write([this.timedOut()]);
+      // Turned back already: then what it waits for is aborted.
+      if (this.state().status === 'compensating') this.jobs.abortActions(this.timeoutError());
+      else this.log.error(`${this.title} has not ended in time, and its pivot was launched: it goes on`);
     });
-    this.current = next;
-    this.written = status;
-    if (events.length > 0) this.settings.wakeRelay();
-    this.goOn(entries.at(-1)?.launch ?? [], ended);
+    return work.catch((error: unknown) => this.lostTrack(error));
   }
 
-  /** The journal entries of the facts, the last one with what it launches, and the state after them. */
-  private fold(
-    facts: readonly Fact[],
-    again: readonly string[],
-  ): { entries: JournalEntry[]; next: SagaState } {
-    const entries: JournalEntry[] = [];
-    let next = this.current;
-    for (const { kind, step, attempt, data } of facts) {
-      const entry = { seq: next.seq + 1, epoch: this.saga.epoch, kind, step, attempt, data, launch: [] };
-      next = applyEntry(this.definition, next, entry);
-      entries.push(entry);
-    }
-    next = launchSteps(next, again);
-    const ready = this.halting.aborted ? [] : readySteps(this.definition, next);
-    next = launchSteps(next, ready);
-    const last = entries.pop();
-    if (last) entries.push({ ...last, launch: [...again, ...ready] });
-    return { entries, next: { ...next, status: reachedStatus(this.definition, next) } };
+  private get deadlineLeftMs(): number {
+    const { deadlineInMs = Infinity } = this.saga;
+    return deadlineInMs - (this.clock.monotonic() - this.claimedAt);
   }
 
-  private goOn(launch: readonly string[], ended: boolean): void {
-    if (ended) return this.end.resolve('ended');
-    this.startActions(launch);
-    if (this.current.status !== 'compensating') return;
-    for (const [key, controller] of this.active) {
-      if (!isUndo(key)) controller.abort(new SagaCancelledError('the saga turned to its compensation'));
-    }
-    if (!this.halting.aborted) this.startUndos();
+  private timedOut(): Fact {
+    return turnBack(this.timeoutError());
+  }
+
+  private timeoutError(): SagaTimeoutError {
+    return new SagaTimeoutError(`the saga did not end within ${this.definition.options.timeout} ms`);
   }
 
   private startActions(names: readonly string[]): void {
     for (const name of names) {
       this.launched.add(name);
-      if (this.halting.aborted) continue;
-      void this.perform(name, actionJob(this.definition, name, stateOf(this.current, name).launches));
+      if (!this.halting) void this.perform(name, actionJob(this.definition, this.state(), name));
     }
   }
 
   private startUndos(): void {
-    for (const name of readyUndos(this.definition, this.current)) {
-      if (!this.active.has(undoKey(name))) void this.perform(undoKey(name), undoJob(this.definition, name));
+    if (this.halting) return;
+    for (const name of readyUndos(this.definition, this.state())) {
+      const key = undoKey(name);
+      if (!this.jobs.has(key)) void this.perform(key, undoJob(this.definition, this.state(), name));
     }
   }
 
   private async perform(key: string, job: StepJob): Promise<void> {
-    const controller = new AbortController();
-    this.active.set(key, controller);
+    const runner = new StepRunner(this, job);
+    this.jobs.add(key, runner);
     try {
-      await new StepRunner(this, job, controller.signal).run();
+      await runner.run();
     } catch (error) {
-      this.crash(error);
-    } finally {
-      this.active.delete(key);
-      this.settle();
+      this.lostTrack(error);
     }
+    this.jobs.remove(key);
+    if (this.halting) this.settle();
+    else if (!this.over) this.goOnAfter(key);
+  }
+
+  /** An undo that has to run again could not start while it was running; a saga may now be one that only waits. */
+  private goOnAfter(key: string): void {
+    if (isUndo(key)) this.startUndos();
+    this.paused();
   }
 
   /** Once nothing of the saga runs here: tells a fault, or lets go of it in a drain. */
   private settle(): void {
-    if (!this.halting.aborted) return;
-    this.turn.run(() => this.letGo()).catch((error: unknown) => this.end.reject(error));
+    this.journal
+      .alone(() => this.letGo())
+      .catch((error: unknown) => {
+        this.close();
+        this.end.reject(error);
+      });
   }
 
   private async letGo(): Promise<void> {
+    const fault = this.journal.closedBy;
     const fresh = this.launched.size > 0;
-    if (this.active.size > 0 || isEnded(this.written) || !(fresh || this.resumed || this.fault)) return;
-    if (this.fault) throw this.fault.error;
+    if (this.jobs.size > 0 || this.over || this.journal.hasEnded || !(fresh || this.resumed || fault)) return;
+    if (fault) throw fault.error;
     if (this.unsettled > 0) {
-      this.end.resolve('abandoned');
+      this.finish('abandoned');
       return;
     }
     const { sagaId, epoch } = this.saga;
-    await this.storage.append({ sagaId, epoch, entries: this.releaseEntries(), events: [], release: true });
-    this.end.resolve('released');
+    const release = { entries: this.releaseEntries(), events: [], release: this.rest(), ...this.waiting() };
+    await this.storage.append({ sagaId, epoch, ...release });
+    this.finish('released');
+  }
+
+  /** For how long nobody needs to run the saga. */
+  private rest(): SagaRelease {
+    if (this.wakeAt === undefined) return {};
+    return { wakeInMs: Math.max(0, this.wakeAt - this.clock.monotonic()) };
+  }
+
+  /** An undo that waits is still compensating; only a saga that goes forward is waiting. */
+  private waiting(): Pick<SagaWrite, 'status'> {
+    const { status } = this.state();
+    return this.wakeAt !== undefined && status === 'running' ? { status: transition(status, 'waiting') } : {};
+  }
+
+  private finish(end: RunEnd): void {
+    this.close();
+    this.end.resolve(end);
+  }
+
+  private close(): void {
+    this.over = true;
+    this.stopDeadline?.();
+    this.jobs.close();
   }
 
   /** Says which launched steps were no attempt, so that a shutdown never uses up the last one. */
   private releaseEntries(): JournalEntry[] {
-    const launched = running(this.current).filter((name) => this.launched.has(name));
+    const state = this.state();
+    const launched = running(state).filter((name) => this.launched.has(name));
     if (launched.length === 0) return [];
-    const record: ReleaseRecord = {
-      unrun: launched.filter((name) => !this.begun.has(name)),
-      cut: launched.filter((name) => this.begun.has(name)),
-    };
+    const cut = launched.filter((name) => this.begun.has(name) && stateOf(state, name).pause === undefined);
+    const record: ReleaseRecord = { unrun: launched.filter((name) => !this.begun.has(name)), cut };
     const fact = { kind: 'released', step: null, attempt: 0, data: JSON.stringify(record) } as const;
-    return [{ ...fact, seq: this.current.seq + 1, epoch: this.saga.epoch, launch: [] }];
-  }
-
-  private crash(error: unknown): void {
-    this.fault ??= { error };
-    this.halt.abort();
-    this.abortAll(error);
-    this.settle();
-  }
-
-  private abortAll(reason: unknown): void {
-    for (const controller of this.active.values()) controller.abort(reason);
+    return [{ ...fact, seq: state.seq + 1, epoch: this.saga.epoch, launch: [] }];
   }
 }
 
-const undoKey = (name: string) => `${name}:undo`;
-const isUndo = (key: string) => key.endsWith(':undo');
+const isUndone = (status: StepStatus) => status === 'compensated' || status === 'compensation_failed';

@@ -1,48 +1,61 @@
 import type { SagaTransaction } from '../saga-storage.js';
 import { CommitUnknownError, FencedError } from '../state/errors.js';
 import { attemptOnce } from './attempt.js';
+import type { AttemptSignal } from './attempt-signal.js';
 import type { Attempt } from './context-factory.js';
+import type { JobControl } from './job-control.js';
+import { stateOf } from './saga-state.js';
 import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
-import { completedFact, completedFacts, resultText } from './step-result.js';
+import { completedFact, completedFacts, resultText, type Returned } from './step-result.js';
 
 /** This process has lost track of the saga: what it wrote may or may not be stored. */
 export class LostTrack extends Error {}
 
+/** What an attempt needs of the job it belongs to. */
+export interface AttemptSettings {
+  readonly host: StepHost;
+  readonly job: StepJob;
+  readonly control: JobControl;
+  /** Called with a success that came after the attempt was given up on. */
+  readonly late: (returned: Returned) => void;
+}
+
 /** One attempt of an action or undo: calls the handler and records its success. */
 export class StepAttempt {
+  /** Late results that an undo is told of. */
+  private readonly lates: number;
+
   constructor(
-    private readonly host: StepHost,
-    private readonly job: StepJob,
+    private readonly settings: AttemptSettings,
     private readonly number: number,
-    private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    const { host, job } = settings;
+    this.lates = stateOf(host.state(), job.step.name).lates;
+  }
 
   /** Resolves when the success is durable. @throws LostTrack, or what the handler threw */
   run(): Promise<void> {
-    return this.job.step.transactional ? this.inTransaction() : this.ordinary();
+    return this.settings.job.step.transactional ? this.inTransaction() : this.ordinary();
   }
 
   private async ordinary(): Promise<void> {
+    const { host, job } = this.settings;
     const attempt = this.attempt(undefined);
     const value = await this.call(attempt);
-    const facts = completedFacts(this.host, this.job, {
-      value,
-      attempt: this.number,
-      events: attempt.events,
-    });
-    await this.host.record(facts).catch(lostTrack);
+    await host.record(completedFacts(host, job, this.returned(attempt, value))).catch(lostTrack);
   }
 
   private async inTransaction(): Promise<void> {
-    const transaction = await this.host.storage.begin();
+    const { host, job } = this.settings;
+    const transaction = await host.storage.begin();
     const attempt = this.attempt(transaction);
     try {
       const value = await transaction.run(() => this.call(attempt));
-      const { text, error } = resultText(this.host, this.job, value);
+      const { text, error } = resultText(host, job, value);
       if (error) throw error;
-      const fact = completedFact(this.job, { data: text, attempt: this.number, events: attempt.events });
-      await this.host.record([fact], (write) => transaction.commit(write).catch(asLostTrack));
+      const fact = completedFact(job, text, this.returned(attempt, value));
+      await host.record([fact], (write) => transaction.commit(write).catch(asLostTrack));
     } catch (error) {
       await transaction.rollback(attempt.settled);
       throw error;
@@ -50,29 +63,36 @@ export class StepAttempt {
   }
 
   private attempt(transaction: SagaTransaction<unknown> | undefined): Attempt {
-    const { host, job, number } = this;
-    const deadline = new Date(host.clock.now() + job.timeoutMs);
-    return { step: job.step, number, deadline, tx: transaction?.tx, events: [], settled: false };
+    const { host, job } = this.settings;
+    const deadlineMs = host.clock.now() + job.timeoutMs;
+    const { number } = this;
+    return { step: job.step, number, deadlineMs, tx: transaction?.tx, events: [], settled: false };
+  }
+
+  private returned({ events }: Attempt, value: unknown): Returned {
+    return { value, attempt: this.number, events, lates: this.lates };
   }
 
   private call(attempt: Attempt): Promise<unknown> {
-    const { host, job, signal } = this;
-    const { contexts, clock } = host;
-    const invoke = async (own: AbortSignal) => {
-      const { mode } = job;
+    const { host, job, control, late } = this.settings;
+    const invoke = async (own: AttemptSignal) => {
       try {
-        return await job.handler(contexts[mode](attempt, own, host.state()));
+        return await job.handler(host.contexts[job.mode](attempt, own, host.state()));
       } finally {
         attempt.settled = true;
       }
     };
-    const handler = (own: AbortSignal) => {
+    const handler = (own: AttemptSignal) => {
       const work = invoke(own);
       host.handlerCalled(job.step.name, work);
       return work;
     };
+    const { timeoutMs, place } = job;
     const graceMs = host.definition.options.settleGrace;
-    return attemptOnce(handler, { timeoutMs: job.timeoutMs, graceMs, place: job.place, signal, clock });
+    return attemptOnce(handler, {
+      ...{ timeoutMs, graceMs, place, control, clock: host.clock },
+      late: (value) => late(this.returned(attempt, value)),
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import type { SagaStorage, SagaWrite } from '../saga-storage.js';
+import type { Appended, SagaStorage, SagaWrite } from '../saga-storage.js';
 import type { JournalEntry } from '../state/journal.js';
 import type { ContextFactory } from './context-factory.js';
 import type { SagaState } from './saga-state.js';
@@ -12,6 +12,9 @@ export interface Fact extends Pick<JournalEntry, 'kind' | 'step' | 'attempt' | '
   /** Become visible with the entry. */
   readonly events: readonly OutboxRecord[];
 }
+
+/** How a write is stored, when not by an ordinary append. */
+export type Store = (write: SagaWrite) => Promise<Appended>;
 
 /** What a step needs of the saga it belongs to. */
 export interface StepHost {
@@ -25,16 +28,22 @@ export interface StepHost {
   readonly title: string;
   state(): SagaState;
   /**
-   * Aborts at the drain and after a fault of the storage. From then on nothing begins, back-offs end, and an error of
-   * a running handler is no attempt: its client may have been closed.
+   * True from the drain on and after a fault of the storage. Then nothing begins, back-offs end, and an error of a
+   * running handler is no attempt: its client may have been closed.
    */
-  readonly halting: AbortSignal;
+  readonly halting: boolean;
   /** @throws FencedError when the lease of this process has run out: somebody else may run the saga */
   requireLease(): void;
-  /** Resolves when the action of a process that was lost can no longer be under way, or when the saga halts. */
-  awaitLostAction(step: StepDefinition): Promise<void>;
+  /** Milliseconds until the action of a process that was lost can no longer be under way. */
+  lostActionMs(step: StepDefinition): number;
+  /** Milliseconds that are left of the pause that the journal holds for a step. */
+  pauseLeftMs(step: string): number;
+  /** Tells the host that a job has gone into a long back-off: perhaps nothing of the saga needs this process. */
+  paused(): void;
   /** Tells the host that a handler of a step was called, and when it has settled. */
   handlerCalled(step: string, settled: Promise<unknown>): void;
-  /** Makes facts durable; resolves when they are. @param store how, when not by an ordinary write */
-  record(facts: readonly Fact[], store?: (write: SagaWrite) => Promise<void>): Promise<void>;
+  /** Tells the host of a success that came after its step had been recorded as failed. */
+  lateResult(step: string, text: string | null): void;
+  /** Makes facts durable; resolves when they are. */
+  record(facts: readonly Fact[], store?: Store): Promise<void>;
 }

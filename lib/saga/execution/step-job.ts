@@ -6,6 +6,7 @@ import {
 } from '../definition/saga-definition.js';
 import type { ResolvedRetry } from '../retry/retry-policy.js';
 import type { JournalKind } from '../state/journal.js';
+import { stateOf, type SagaState } from './saga-state.js';
 
 /** An action or an undo of a step: the same machinery runs both. */
 export interface StepJob {
@@ -17,21 +18,34 @@ export interface StepJob {
   readonly retry: ResolvedRetry;
   /** Number of its first attempt in this process; 1 for the very first. */
   readonly firstAttempt: number;
+  /** Milliseconds that earlier processes spent on it. */
+  readonly elapsedMs: number;
+  readonly kinds: JobKinds;
+}
+
+/** Journal kinds of what may become of a job. */
+interface JobKinds {
   readonly completed: JournalKind;
+  readonly retrying: JournalKind;
   readonly failed: JournalKind;
 }
 
-export function actionJob(definition: SagaDefinition, name: string, firstAttempt: number): StepJob {
+const ACTION = { completed: 'step_completed', retrying: 'step_retrying', failed: 'step_failed' } as const;
+const UNDO = { completed: 'undo_completed', retrying: 'undo_retrying', failed: 'undo_failed' } as const;
+
+export function actionJob(definition: SagaDefinition, state: SagaState, name: string): StepJob {
   const step = stepOf(definition, name);
   const { handler, place, timeout: timeoutMs, retry } = step;
-  const kinds = { completed: 'step_completed', failed: 'step_failed' } as const;
-  return { mode: 'action', step, handler, place, timeoutMs, retry, firstAttempt, ...kinds };
+  const { launches: firstAttempt, pause } = stateOf(state, name);
+  const past = { firstAttempt, elapsedMs: pause?.elapsedMs ?? 0 };
+  return { mode: 'action', step, handler, place, timeoutMs, retry, ...past, kinds: ACTION };
 }
 
-export function undoJob(definition: SagaDefinition, name: string): StepJob {
+export function undoJob(definition: SagaDefinition, state: SagaState, name: string): StepJob {
   const step = stepOf(definition, name);
   if (!step.compensation) throw new Error(`${step.place} has no compensation`);
   const { handler, place, timeout: timeoutMs, retry } = step.compensation;
-  const kinds = { completed: 'undo_completed', failed: 'undo_failed' } as const;
-  return { mode: 'undo', step, handler, place, timeoutMs, retry, firstAttempt: 1, ...kinds };
+  const { undoAttempts, pause } = stateOf(state, name);
+  const past = { firstAttempt: undoAttempts + 1, elapsedMs: pause?.elapsedMs ?? 0 };
+  return { mode: 'undo', step, handler, place, timeoutMs, retry, ...past, kinds: UNDO };
 }

@@ -1,18 +1,22 @@
 import { errorText } from '../../runtime/error-text.js';
 import { outcomeOf } from '../retry/error-outcome.js';
 import { nextDelay } from '../retry/retry-policy.js';
+import { SagaCancelledError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { worseOutcome, type Outcome } from '../state/step-status.js';
-import { attemptOnce } from './attempt.js';
-import type { ProbeResult } from '../definition/context.js';
+import { JobControl } from './job-control.js';
 import { stateOf } from './saga-state.js';
 import { LostTrack, StepAttempt } from './step-attempt.js';
 import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
-import { completedFacts, resultText } from './step-result.js';
+import { askProbe } from './step-probe.js';
+import { completedFacts, resultText, type Returned } from './step-result.js';
 
 /** A deadlock or serialisation failure repeats the transaction this often without counting as an attempt. */
 const MAX_CONFLICTS = 5;
+
+/** A longer back-off is written down, so that no process has to sit through it. */
+export const LONG_PAUSE_MS = 5_000;
 
 interface Failure {
   readonly thrown: unknown;
@@ -25,53 +29,112 @@ interface FailedRun extends Failure {
 
 /** Runs one action or undo until it is recorded as completed or failed, or until its saga halts here. */
 export class StepRunner {
+  readonly control = new JobControl();
+  /** When its long back-off ends, by the monotonic clock; undefined outside of one. */
+  pausedUntil: number | undefined;
   /** What this process has learned beyond the journal. */
   private known: Outcome | undefined;
+  /** A success of an attempt that had been given up on. */
+  private late: Returned | undefined;
+  private endPause: (() => void) | undefined;
+  /** Late results that the last attempt of an undo was told of. */
+  private lates = 0;
+  private ended = false;
 
   constructor(
     private readonly host: StepHost,
-    private readonly job: StepJob,
-    private readonly signal: AbortSignal,
+    readonly job: StepJob,
   ) {}
 
   /** @throws FencedError, CommitUnknownError or a fault of the storage: this process has lost track of the saga */
   async run(): Promise<void> {
+    try {
+      await this.work();
+    } finally {
+      this.ended = true;
+    }
+  }
+
+  private async work(): Promise<void> {
     const { host, job } = this;
-    const startedAt = host.clock.monotonic();
-    if (await this.settledBefore()) return;
-    for (let attempt = job.firstAttempt; !host.halting.aborted; attempt++) {
+    if (this.hasPast && (await this.settledBefore())) return;
+    const startedAt = host.clock.monotonic() - job.elapsedMs;
+    for (let attempt = job.firstAttempt; !host.halting; attempt++) {
+      if (!this.control.mayContinue) return this.giveUp(attempt - 1, this.reason);
       const failure = await this.attempt(attempt);
-      if (failure === undefined || host.halting.aborted) return;
+      if (failure === undefined || host.halting) return;
       if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
         return;
     }
+  }
+
+  private get hasPast(): boolean {
+    return this.job.mode === 'undo' || this.job.firstAttempt > 1 || this.outcome !== 'failed';
   }
 
   /** What earlier processes left open: it may be settled without a call of the handler. */
   private async settledBefore(): Promise<boolean> {
     const { host, job } = this;
     if (await this.settledByProbe()) return true;
-    if (job.mode === 'undo') await host.awaitLostAction(job.step);
-    if (host.halting.aborted || !this.isSpent()) return false;
+    const { name } = job.step;
+    if (job.mode === 'undo') await this.pause(host.lostActionMs(job.step));
+    const left = host.pauseLeftMs(name);
+    if (left > 0) await this.pause(left, true);
+    if (host.halting || !this.isSpent()) return false;
     await this.giveUp(job.firstAttempt - 1, LOST);
     return true;
   }
 
   /** Decides after a failed attempt, and waits before the next one. */
-  private async settledAfter({ thrown, attempt, elapsedMs }: FailedRun): Promise<boolean> {
-    const { host, job, signal } = this;
+  private async settledAfter(failed: FailedRun): Promise<boolean> {
+    const { host, job, control } = this;
+    const { thrown, attempt } = failed;
     if (job.mode === 'action') {
       this.known = worseOutcome(this.outcome, this.outcomeOf(thrown));
-      if ((await this.settledByProbe()) || host.halting.aborted) return true;
+      if ((await this.settledByProbe()) || host.halting) return true;
     }
-    const delay = nextDelay(job.retry, { attempt, error: thrown, elapsedMs, unlimited: this.isUnlimited() });
-    if (delay !== undefined && !signal.aborted) {
-      this.logRetry(attempt, delay, thrown);
-      await host.clock.delay(delay, AbortSignal.any([signal, host.halting]));
-      if (!signal.aborted || host.halting.aborted) return host.halting.aborted;
+    const delay = nextDelay(job.retry, { ...failed, error: thrown, unlimited: this.isUnlimited() });
+    if (delay !== undefined && control.mayContinue) {
+      await this.backOff(failed, delay);
+      if (host.halting) return true;
+      if (!this.late && control.mayContinue) return false;
     }
-    await this.giveUp(attempt, thrown);
+    await (this.late ? this.complete(this.late) : this.giveUp(attempt, thrown));
     return true;
+  }
+
+  private async backOff({ thrown, attempt, elapsedMs }: FailedRun, delayMs: number): Promise<void> {
+    const { host, job } = this;
+    const what = `${job.mode === 'undo' ? 'undo of ' : ''}step ${job.step.name} attempt ${attempt}`;
+    host.log.warn(`${host.title}: ${what} failed, next in ${delayMs} ms: ${errorText(thrown)}`);
+    const isLong = delayMs > LONG_PAUSE_MS;
+    if (isLong) {
+      const data = JSON.stringify({ ...this.failure(thrown), delayMs, elapsedMs });
+      const { name } = job.step;
+      await host.record([{ kind: job.kinds.retrying, step: name, attempt, data, events: [] }]);
+    }
+    await this.pause(delayMs, isLong);
+  }
+
+  /** Ends early when there is nothing left to wait for. @param written whether the journal holds it */
+  private pause(ms: number, written = false): Promise<void> {
+    const { host, control } = this;
+    if (ms <= 0 || host.halting || !control.mayContinue || this.late) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel();
+        forget();
+        this.endPause = undefined;
+        this.pausedUntil = undefined;
+        resolve();
+      };
+      const cancel = host.clock.after(ms, end);
+      const forget = control.listen(end);
+      this.endPause = end;
+      if (!written) return;
+      this.pausedUntil = host.clock.monotonic() + ms;
+      host.paused();
+    });
   }
 
   /** The worst of all attempts, also of those before this process. */
@@ -81,19 +144,34 @@ export class StepRunner {
 
   /** Undefined when the attempt is recorded as completed. */
   private async attempt(number: number): Promise<Failure | undefined> {
-    const { host, job, signal } = this;
+    const { host, job, control } = this;
+    const late = (returned: Returned) => this.cameLate(returned);
     for (let conflicts = 0; ; conflicts++) {
       host.requireLease();
+      this.lates = stateOf(host.state(), job.step.name).lates;
       try {
-        await new StepAttempt(host, job, number, signal).run();
+        await new StepAttempt({ host, job, control, late }, number).run();
         return undefined;
       } catch (error) {
         if (error instanceof LostTrack) throw error.cause;
         const conflict =
           job.step.transactional && conflicts < MAX_CONFLICTS && host.storage.isTransient(error);
-        if (!conflict || signal.aborted || host.halting.aborted) return { thrown: error };
+        if (!conflict || !control.mayContinue || host.halting) return { thrown: error };
       }
     }
+  }
+
+  /** While the step is still tried, the success of an earlier attempt is as good as that of the next one. */
+  private cameLate(returned: Returned): void {
+    const { host, job } = this;
+    if (job.mode === 'undo') return;
+    if (this.ended) return host.lateResult(job.step.name, resultText(host, job, returned.value).text);
+    this.late = returned;
+    this.endPause?.();
+  }
+
+  private complete(returned: Returned): Promise<void> {
+    return this.host.record(completedFacts(this.host, this.job, returned));
   }
 
   /** Was launched before, may have happened, and has no attempt left: it is not run again. */
@@ -104,9 +182,19 @@ export class StepRunner {
   }
 
   private giveUp(attempt: number, error: unknown): Promise<void> {
-    const { failed: kind, step } = this.job;
-    const data = JSON.stringify({ ...failureOf(error, step.name), outcome: this.outcome });
-    return this.host.record([{ kind, step: step.name, attempt, data, events: [] }]);
+    const { job, lates } = this;
+    const { kinds, step } = job;
+    const data = JSON.stringify({ ...this.failure(error), ...(lates > 0 && { lates }) });
+    return this.host.record([{ kind: kinds.failed, step: step.name, attempt, data, events: [] }]);
+  }
+
+  private failure(error: unknown) {
+    return { ...failureOf(error, this.job.step.name), outcome: this.outcome };
+  }
+
+  /** Why the job may not continue. */
+  private get reason(): unknown {
+    return this.control.aborted?.reason ?? new SagaCancelledError('the saga turned to its compensation');
   }
 
   /** A transaction that did not commit left nothing. */
@@ -131,50 +219,27 @@ export class StepRunner {
    */
   private async settledByProbe(): Promise<boolean> {
     const { host, job } = this;
-    if (!job.step.probe || this.outcome !== 'unknown' || host.halting.aborted) return false;
-    const answer = await this.probe();
+    const { step } = job;
+    if (!step.probe || this.outcome !== 'unknown' || host.halting) return false;
+    const answer = await askProbe(host, job, this.control);
     if (answer.outcome === 'unknown') return false;
     const attempt = Math.max(1, job.firstAttempt);
     if (answer.outcome === 'completed' && job.mode === 'action') {
-      await host.record(completedFacts(host, job, { value: answer.result, attempt, events: [] }));
+      await this.complete({ value: answer.result, attempt, events: [], lates: 0 });
       return true;
     }
+    // The result of the action is what its undo is given.
     const { text } =
-      answer.outcome === 'completed' ? resultText(host, asAction(job), answer.result) : { text: null };
+      answer.outcome === 'completed'
+        ? resultText(host, { ...job, mode: 'action' }, answer.result)
+        : { text: null };
     const data = JSON.stringify({ outcome: answer.outcome, result: text, interrupted: false });
-    await host.record([{ kind: 'probed', step: job.step.name, attempt, data, events: [] }]);
+    await host.record([{ kind: 'probed', step: step.name, attempt, data, events: [] }]);
     this.known = undefined;
-    return job.mode === 'undo' && answer.outcome === 'failed' && job.step.compensateOn !== 'always';
-  }
-
-  /** A probe that fails knows nothing. */
-  private async probe(): Promise<ProbeResult> {
-    const { host, job, signal } = this;
-    const { step } = job;
-    const deadline = new Date(host.clock.now() + step.timeout);
-    const attempt = { step, number: job.firstAttempt, deadline, tx: undefined, events: [], settled: false };
-    const ask = async (own: AbortSignal) => step.probe?.(host.contexts.probe(attempt, own, host.state()));
-    const limits = { timeoutMs: step.timeout, graceMs: 0, place: step.place, signal, clock: host.clock };
-    try {
-      return ((await attemptOnce(ask, limits)) as ProbeResult | undefined) ?? { outcome: 'unknown' };
-    } catch (error) {
-      host.log.warn(`${host.title}: the probe of step ${step.name} failed: ${errorText(error)}`);
-      return { outcome: 'unknown' };
-    }
-  }
-
-  private logRetry(attempt: number, delay: number, error: unknown): void {
-    const { mode, step } = this.job;
-    const what = `${mode === 'undo' ? 'undo of ' : ''}step ${step.name} attempt ${attempt}`;
-    this.host.log.warn(`${this.host.title}: ${what} failed, next in ${delay} ms: ${errorText(error)}`);
+    return job.mode === 'undo' && answer.outcome === 'failed' && step.compensateOn !== 'always';
   }
 }
 
 const LOST = Object.assign(new Error('its process was lost while it ran, and it may not be repeated'), {
   code: 'SAGAZ_INTERRUPTED',
 });
-
-/** The result of the action is what its undo is given. */
-function asAction(job: StepJob): StepJob {
-  return { ...job, mode: 'action' };
-}

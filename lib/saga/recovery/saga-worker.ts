@@ -31,7 +31,10 @@ export class SagaWorker {
   private looking = false;
 
   constructor(private readonly settings: SagaWorkerSettings) {
-    const round = async () => (await this.claim(CLAIM_CHUNK)) === CLAIM_CHUNK;
+    const round = async () => {
+      await this.cancel();
+      return (await this.claim(CLAIM_CHUNK)) === CLAIM_CHUNK;
+    };
     const interval = CLAIM_INTERVAL_MS;
     this.loop = new PollingLoop({
       ...settings,
@@ -72,6 +75,14 @@ export class SagaWorker {
     executor.stop();
     await within(clock, timeoutMs * ABORT_SHARE, idle);
     return executor.leftRunning;
+  }
+
+  /** Turns back what somebody else wants cancelled. */
+  private async cancel(): Promise<void> {
+    const { executor, storage } = this.settings;
+    const { held } = executor;
+    const wanted = held.length > 0 ? await storage.cancelRequested(held) : [];
+    await Promise.all(wanted.map((sagaId) => executor.cancel(sagaId)));
   }
 
   /** One claim at a time: a second one would not know what the first is about to get. */

@@ -89,7 +89,7 @@ export interface FailedAttempt {
   readonly error: unknown;
   /** Milliseconds since the first attempt began. */
   readonly elapsedMs: number;
-  /** True after the pivot: only the back-off of the policy counts, not its limits. */
+  /** True after the pivot: the number of attempts and their time have no limit. */
   readonly unlimited: boolean;
 }
 
@@ -105,21 +105,17 @@ export function nextDelay(
   random: () => number = Math.random,
 ): number | undefined {
   if (NEVER_AGAIN.some((type) => failed.error instanceof type)) return undefined;
+  if (policy.retryIf !== undefined && !holds(policy.retryIf, failed.error)) return undefined;
   const growth = policy.multiplier ** Math.min(failed.attempt - 1, MAX_DOUBLINGS);
   const pause = Math.min(policy.maxInterval, policy.initialInterval * growth);
   const jittered = policy.jitter === 'full' ? Math.round(random() * pause) : pause;
   const delay = Math.max(jittered, retryAfterMs(failed.error));
-  return failed.unlimited || mayRepeat(policy, failed, delay) ? delay : undefined;
+  return failed.unlimited || isWithin(policy, failed, delay) ? delay : undefined;
 }
 
-function mayRepeat(
-  policy: ResolvedRetry,
-  { attempt, error, elapsedMs }: FailedAttempt,
-  delay: number,
-): boolean {
-  if (attempt >= policy.maxAttempts) return false;
-  if (policy.maxElapsed !== undefined && elapsedMs + delay > policy.maxElapsed) return false;
-  return policy.retryIf === undefined || holds(policy.retryIf, error);
+function isWithin({ maxAttempts, maxElapsed }: ResolvedRetry, failed: FailedAttempt, delay: number): boolean {
+  if (failed.attempt >= maxAttempts) return false;
+  return maxElapsed === undefined || failed.elapsedMs + delay <= maxElapsed;
 }
 
 function retryAfterMs(error: unknown): number {

@@ -24,6 +24,12 @@ export class SagaConflictError extends SagazHttpError {
   readonly status = 409;
 }
 
+/** The saga can no longer be cancelled: its pivot was launched, or it has ended. */
+export class SagaNotCancellableError extends SagazHttpError {
+  readonly code = 'SAGAZ_NOT_CANCELLABLE';
+  readonly status = 409;
+}
+
 /** A change of state that the table of legal transitions does not hold. */
 export class IllegalTransitionError extends SagazHttpError {
   readonly code = 'SAGAZ_ILLEGAL_TRANSITION';
@@ -97,7 +103,12 @@ export class StepTimeoutError extends SagazError {
   readonly code = 'SAGAZ_STEP_TIMEOUT';
 }
 
-/** Reason of `ctx.signal`: the saga turned to its compensation while this step was running. */
+/** The saga did not end within its `timeout`; reason of `ctx.signal` of the steps that were running then. */
+export class SagaTimeoutError extends SagazError {
+  readonly code = 'SAGAZ_SAGA_TIMEOUT';
+}
+
+/** Reason of `ctx.signal`: the saga was cancelled, or turned to its compensation, while this step was running. */
 export class SagaCancelledError extends SagazError {
   readonly code = 'SAGAZ_CANCELLED';
 }

@@ -6,9 +6,12 @@ export type JournalKind =
   | 'released'
   | 'probed'
   | 'step_completed'
+  | 'step_retrying'
   | 'step_failed'
+  | 'late_completed'
   | 'compensating'
   | 'undo_completed'
+  | 'undo_retrying'
   | 'undo_failed';
 
 /** One durable fact of a saga. Append-only; (sagaId, seq) is its identity, so that a write may be repeated. */
@@ -21,8 +24,25 @@ export interface JournalEntry {
   readonly attempt: number;
   /** Steps that start because of this entry. A step starts only when its launch is durable. */
   readonly launch: readonly string[];
-  /** JSON text: the result of a completed step, the {@link FailureRecord} of a failure. */
+  /**
+   * JSON text: the result of a completed step, the {@link FailureRecord} of a failure, the {@link PauseRecord} of a
+   * long back-off, the {@link UndoneRecord} of an undo.
+   */
   readonly data: string | null;
+  /** Milliseconds since it was written, by the clock of the storage. Only on entries that were read. */
+  readonly ageMs?: number;
+}
+
+/** A failed attempt that is followed by another one, after a pause that no process needs to sit through. */
+export interface PauseRecord extends FailureRecord {
+  readonly delayMs: number;
+  /** Milliseconds from the beginning of the first attempt to the end of this one. */
+  readonly elapsedMs: number;
+}
+
+/** How an undo ended: `lates` counts the late results of its step that it knew of. */
+export interface UndoneRecord {
+  readonly lates: number;
 }
 
 /** What a process that let go of a saga says of the steps it had launched. */

@@ -2,7 +2,8 @@ import { Deferred } from '../../../lib/runtime/deferred.js';
 import type { SagaDefinition } from '../../../lib/saga/definition/saga-definition.js';
 import type { CompensateOn } from '../../../lib/saga/definition/saga-options.js';
 import { attemptOnce } from '../../../lib/saga/execution/attempt.js';
-import { resultsOf } from '../../../lib/saga/execution/context-factory.js';
+import { resultsOf } from '../../../lib/saga/execution/handler-context.js';
+import { JobControl } from '../../../lib/saga/execution/job-control.js';
 import {
   reachedStatus,
   readySteps,
@@ -11,13 +12,8 @@ import {
   running,
 } from '../../../lib/saga/execution/decisions.js';
 import { endOf } from '../../../lib/saga/execution/saga-result.js';
-import {
-  applyEntry,
-  initialState,
-  launchSteps,
-  stateOf,
-  type SagaState,
-} from '../../../lib/saga/execution/saga-state.js';
+import { applyEntry, initialState } from '../../../lib/saga/execution/saga-fold.js';
+import { launchSteps, stateOf, type SagaState } from '../../../lib/saga/execution/saga-state.js';
 import {
   DefinitionChangedError,
   SagaCancelledError,
@@ -84,7 +80,7 @@ describe('the fold of a journal', () => {
 
   it('begins with the steps that the first row launched', () => {
     const state = initialState(definition, ['hotel']);
-    expect(state).toMatchObject({ status: 'running', seq: 0, failure: undefined, undoFailures: [] });
+    expect(state).toMatchObject({ status: 'running', seq: 0, failure: undefined });
     expect(stateOf(state, 'hotel')).toMatchObject({ status: 'started', launches: 1, outcome: undefined });
     expect(stateOf(state, 'book')).toMatchObject({ status: 'not_started', launches: 0 });
   });
@@ -103,11 +99,11 @@ describe('the fold of a journal', () => {
 
   it('leaves the state before it as it was', () => {
     const before = initialState(definition, ['hotel']);
-    const copy = structuredClone(before);
+    const copy = structuredClone({ ...before, definition: undefined });
     applyEntry(definition, before, {
       ...{ seq: 1, epoch: 1, kind: 'step_completed', step: 'hotel', attempt: 1, launch: ['book'], data: '1' },
     });
-    expect(before).toEqual(copy);
+    expect({ ...before, definition: undefined }).toEqual(copy);
   });
 
   it('turns back at a failed step before the pivot, with the first failure as its reason', () => {
@@ -462,11 +458,11 @@ describe('relaunches', () => {
 describe('attemptOnce', () => {
   function setUp() {
     const clock = new FakeClock();
-    const outer = new AbortController();
-    const limits = { timeoutMs: 1_000, graceMs: 200, place: 'Trip.hotel', signal: outer.signal, clock };
+    const outer = new JobControl();
+    const limits = { timeoutMs: 1_000, graceMs: 200, place: 'Trip.hotel', control: outer, clock };
     const handler = new Deferred<string>();
     let given: AbortSignal | undefined;
-    const outcome = attemptOnce((signal) => {
+    const outcome = attemptOnce(({ signal }) => {
       given = signal;
       return handler.promise;
     }, limits);

@@ -26,7 +26,13 @@ function counting(world: SagaWorld) {
 function newSaga(sagaId: string, more: Partial<NewSaga> = {}): NewSaga {
   return {
     ...{ sagaId, name: 'trip', version: 1, input: '{}', inputHash: '', correlationId: sagaId, tags: {} },
-    ...{ idempotencyKey: undefined, owner: undefined, launch: [] },
+    ...{
+      idempotencyKey: undefined,
+      owner: undefined,
+      launch: [],
+      launchesPivot: false,
+      timeoutMs: undefined,
+    },
     ...more,
   };
 }

@@ -644,7 +644,7 @@ describe('undos', () => {
       error: {
         code: 'SAGAZ_COMPENSATION_FAILED',
         message:
-          'address unknown (undo of rail gave up: rail is not answering; undo of flight gave up: flight is not answering)',
+          'address unknown (undo of flight gave up: flight is not answering; undo of rail gave up: rail is not answering)',
         step: 'mail',
         standing: ['flight', 'rail'],
       },

@@ -381,7 +381,7 @@ describe('the drain of a process', () => {
       if (++calls === 1) throw new Error('later');
     };
     const definition = saga({
-      hotel: { run, retry: { initialInterval: '1h', maxInterval: '1h', jitter: 'none' } },
+      hotel: { run, retry: { initialInterval: '4s', jitter: 'none' } },
     });
     const one = await world.start(definition);
     await settled();
@@ -667,7 +667,13 @@ describe('SagaWorker', () => {
 async function pendingSaga(world: SagaWorld, sagaId: string): Promise<void> {
   await world.storage.create({
     ...{ sagaId, name: 'trip', version: 1, input: '{}', inputHash: '', correlationId: sagaId, tags: {} },
-    ...{ idempotencyKey: undefined, owner: undefined, launch: [] },
+    ...{
+      idempotencyKey: undefined,
+      owner: undefined,
+      launch: [],
+      launchesPivot: false,
+      timeoutMs: undefined,
+    },
   });
 }
 

@@ -1,9 +1,10 @@
 import { tablesOf } from '../identifiers.js';
 import { initial } from './0001-initial.js';
+import { timersAndCancel } from './0002-timers-and-cancel.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
-export const ALL_MIGRATIONS: readonly Migration[] = [initial];
+export const ALL_MIGRATIONS: readonly Migration[] = [initial, timersAndCancel];
 
 /** The table that says which migrations a schema has. */
 export function migrationTableSql(schema: string): readonly string[] {

@@ -1,0 +1,25 @@
+/** The signal of one attempt, made when the handler asks for it: most never do. */
+export class AttemptSignal {
+  private controller: AbortController | undefined;
+  private cause: { readonly reason: unknown } | undefined;
+
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.cause) this.controller.abort(this.cause.reason);
+    }
+    return this.controller.signal;
+  }
+
+  /** Undefined while the attempt may go on. */
+  get aborted(): { readonly reason: unknown } | undefined {
+    return this.cause;
+  }
+
+  /** The first reason counts. */
+  abort(reason: unknown): void {
+    if (this.cause) return;
+    this.cause = { reason };
+    this.controller?.abort(reason);
+  }
+}

@@ -1,0 +1,180 @@
+import { stepOf, type SagaDefinition } from '../definition/saga-definition.js';
+import { DefinitionChangedError } from '../state/errors.js';
+import type {
+  FailureRecord,
+  JournalEntry,
+  PauseRecord,
+  ReleaseRecord,
+  UndoneRecord,
+} from '../state/journal.js';
+import { transition } from '../state/saga-status.js';
+import { worseOutcome, type Outcome } from '../state/step-status.js';
+import {
+  launchSteps,
+  mapSteps,
+  stateOf,
+  untouched,
+  withStep,
+  type SagaState,
+  type StepState,
+} from './saga-state.js';
+
+/**
+ * The state of a saga whose first row launched these steps.
+ * @throws DefinitionChangedError when the definition does not have one of them
+ */
+export function initialState(definition: SagaDefinition, launch: readonly string[]): SagaState {
+  for (const name of launch) requireStep(definition, name);
+  return launchSteps(untouched(definition), launch);
+}
+
+/**
+ * The state after one more entry. The runner and a takeover both come here, so both see the same.
+ * @throws DefinitionChangedError when the entry is about a step that the definition does not have
+ */
+export function applyEntry(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
+  if (entry.step !== null) requireStep(definition, entry.step);
+  for (const name of entry.launch) requireStep(definition, name);
+  return launchSteps({ ...change(definition, state, entry), seq: entry.seq }, entry.launch);
+}
+
+function change(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
+  const name = entry.step ?? '';
+  switch (entry.kind) {
+    case 'resumed':
+      return interrupt(definition, state);
+    case 'released':
+      return withoutAttempts(definition, state, dataOf<ReleaseRecord>(entry));
+    case 'compensating':
+      return giveUp(definition, state, entry);
+    case 'probed':
+      return withStep(state, name, dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry));
+    case 'step_completed':
+      return withStep(state, name, {
+        ...{ status: 'completed', outcome: 'completed', result: entry.data },
+        ...{ interrupted: false, pause: undefined },
+      });
+    case 'step_retrying':
+    case 'undo_retrying':
+      return retrying(state, entry);
+    case 'step_failed':
+      return stepFailed(definition, state, entry);
+    case 'late_completed':
+      return lateCompleted(state, entry);
+    case 'undo_completed':
+    case 'undo_failed':
+      return undoEnded(state, entry);
+  }
+}
+
+function retrying(state: SagaState, entry: JournalEntry): SagaState {
+  const name = entry.step ?? '';
+  const pause = pauseOf(entry);
+  if (entry.kind === 'undo_retrying') return withStep(state, name, { undoAttempts: entry.attempt, pause });
+  return withStep(state, name, { outcome: outcomeAfter(state, entry), launches: entry.attempt, pause });
+}
+
+function stepFailed(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
+  const facts = { status: 'failed', outcome: outcomeAfter(state, entry), pause: undefined } as const;
+  return giveUp(definition, withStep(state, entry.step ?? '', facts), entry);
+}
+
+/** The worst of what was known and what this attempt tells. */
+function outcomeAfter(state: SagaState, entry: JournalEntry): Outcome {
+  const attempt = dataOf<FailureRecord>(entry).outcome ?? 'unknown';
+  return worseOutcome(stateOf(state, entry.step ?? '').outcome ?? 'failed', attempt);
+}
+
+/** An entry that was read is some time old, and so is its pause. */
+function pauseOf(entry: JournalEntry): StepState['pause'] {
+  const { delayMs, elapsedMs } = dataOf<PauseRecord>(entry);
+  return { leftMs: delayMs - (entry.ageMs ?? 0), elapsedMs: elapsedMs + delayMs };
+}
+
+/**
+ * The saga cannot go on as planned. Before the pivot it turns back; so it does when the pivot is known to have had no
+ * effect. Else nothing may be undone any more: it is parked for an operator.
+ */
+function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
+  const failure = dataOf<FailureRecord>(entry);
+  const phase = entry.step === null ? 'before' : definition.graph.phase(entry.step);
+  const known = stateOf(state, entry.step ?? '').outcome;
+  const status = phase === 'before' || (phase === 'pivot' && known === 'failed') ? 'compensating' : 'parked';
+  if (state.status === 'compensating') return state;
+  return { ...state, status: transition(state.status, status), failure: state.failure ?? failure };
+}
+
+/** An effect that showed only when its step had been given up: its undo runs (again), also after the saga's end. */
+function lateCompleted(state: SagaState, entry: JournalEntry): SagaState {
+  const name = entry.step ?? '';
+  const { status, lates } = stateOf(state, name);
+  const undone = status === 'compensated' || status === 'compensation_failed';
+  const next = withStep(state, name, {
+    ...(undone && { status: 'failed', undoAttempts: 0, undoFailure: undefined }),
+    ...{ outcome: 'completed', result: entry.data, lates: lates + 1, interrupted: false, pause: undefined },
+  });
+  const ended = state.status === 'compensated' || state.status === 'failed';
+  return ended ? { ...next, status: transition(state.status, 'compensating') } : next;
+}
+
+/** An undo that did not know of the latest result has not undone it. */
+function undoEnded(state: SagaState, entry: JournalEntry): SagaState {
+  const name = entry.step ?? '';
+  const step = stateOf(state, name);
+  const seen = dataOf<Partial<UndoneRecord>>(entry).lates ?? 0;
+  const again = { pause: undefined, status: 'failed', undoAttempts: 0 } as const;
+  if (seen < step.lates) return withStep(state, name, again);
+  if (entry.kind === 'undo_completed')
+    return withStep(state, name, { pause: undefined, status: 'compensated' });
+  const undoFailure = dataOf<FailureRecord>(entry);
+  return withStep(state, name, { pause: undefined, status: 'compensation_failed', undoFailure });
+}
+
+/**
+ * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched
+ * again; otherwise they count as ended, with what is known of them. A step in a long back-off was not running.
+ */
+function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
+  const forward = state.status === 'running';
+  const next = mapSteps(state, (name, step) => {
+    if (step.status !== 'started') return step;
+    const settled = forward ? step : ({ ...step, status: 'failed', pause: undefined } as const);
+    if (state.released || (step.pause?.leftMs ?? 0) > 0) return settled;
+    const { transactional } = stepOf(definition, name);
+    return { ...settled, outcome: lostOutcome(step, transactional), interrupted: !transactional };
+  });
+  return { ...next, released: false };
+}
+
+/** A process let go of the saga: what it cut short or never began was no attempt. */
+function withoutAttempts(
+  definition: SagaDefinition,
+  state: SagaState,
+  { unrun, cut }: ReleaseRecord,
+): SagaState {
+  const next = mapSteps(state, (name, step) => {
+    const launches = step.launches - 1;
+    const fresh = launches === 0 && step.outcome === undefined;
+    if (unrun.includes(name)) return { ...step, launches, status: fresh ? 'not_started' : 'started' };
+    if (!cut.includes(name)) return step;
+    return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
+  });
+  return { ...next, released: true };
+}
+
+/** A transaction that left no entry did not commit; any other attempt may have had its effect. */
+function lostOutcome(step: StepState, transactional: boolean): Outcome {
+  return worseOutcome(step.outcome ?? 'failed', transactional ? 'failed' : 'unknown');
+}
+
+function dataOf<T>(entry: JournalEntry): T {
+  return JSON.parse(entry.data ?? '{}') as T;
+}
+
+function requireStep({ name, version, steps }: SagaDefinition, step: string): void {
+  if (steps.has(step)) return;
+  throw new DefinitionChangedError(
+    `version ${version} of saga "${name}" has no step "${step}", but the saga was started with it; ` +
+      'register the definition it was started with, and give the changed one a new version',
+  );
+}

@@ -1,0 +1,204 @@
+import { Turn } from '../../runtime/turn.js';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { Appended, ClaimedSaga, SagaStorage, SagaWrite } from '../saga-storage.js';
+import { CommitUnknownError, FencedError, SagaCancelledError } from '../state/errors.js';
+import { failureOf, type JournalEntry } from '../state/journal.js';
+import { isEnded, type SagaStatus } from '../state/saga-status.js';
+import { pivotLaunched, reachedStatus, readySteps } from './decisions.js';
+import { applyEntry, initialState } from './saga-fold.js';
+import { endOf } from './saga-result.js';
+import { launchSteps, type SagaState } from './saga-state.js';
+import type { Fact, Store } from './step-host.js';
+
+/** What the journal asks of the saga's runner, and tells it. */
+export interface JournalOwner {
+  readonly title: string;
+  /** False while nothing new may start here. */
+  readonly mayLaunch: boolean;
+  /** Steps whose undo is under way. */
+  readonly undoing: readonly string[];
+  /** After a write is durable. */
+  written(write: Written): void;
+  /** After a write of which it is not known what became of it: nothing more is written under this claim. */
+  lostTrack(error: unknown): void;
+}
+
+/** A durable write and what follows from it. */
+export interface Written {
+  readonly entries: readonly JournalEntry[];
+  readonly before: SagaState;
+  readonly launch: readonly string[];
+  readonly ended: boolean;
+  readonly hasEvents: boolean;
+}
+
+interface Change {
+  readonly write: SagaWrite;
+  readonly launch: readonly string[];
+  readonly next: SagaState;
+}
+
+/** The turn of a saga that was cancelled from outside. */
+export const CANCELLED: Fact = turnBack(new SagaCancelledError('the saga was cancelled'));
+
+/** A turn back that no step caused. */
+export function turnBack(error: Error): Fact {
+  const data = JSON.stringify(failureOf(error));
+  return { kind: 'compensating', step: null, attempt: 0, data, events: [] };
+}
+
+/**
+ * The journal of one saga that this process owns: folds what happened into the state and writes it, one write at a
+ * time. The state changes only when its write is durable.
+ */
+export class SagaJournal {
+  private current: SagaState;
+  /** The status in the database: a parked saga is written as such once its last handler has ended. */
+  private stored: SagaStatus;
+  private pending: Fact[] = [];
+  private fault: { readonly error: unknown } | undefined;
+  private readonly turn = new Turn();
+
+  /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
+  constructor(
+    private readonly saga: ClaimedSaga,
+    private readonly definition: SagaDefinition,
+    private readonly storage: SagaStorage,
+    private readonly owner: JournalOwner,
+  ) {
+    const first = initialState(definition, saga.launch);
+    this.current = saga.journal.reduce((state, entry) => applyEntry(definition, state, entry), first);
+    this.stored = saga.status;
+  }
+
+  get state(): SagaState {
+    return this.current;
+  }
+
+  get hasEnded(): boolean {
+    return isEnded(this.stored);
+  }
+
+  /** Refuses every write from now on. The first error counts. */
+  close(error: unknown): void {
+    this.fault ??= { error };
+  }
+
+  /** What closed it. */
+  get closedBy(): { readonly error: unknown } | undefined {
+    return this.fault;
+  }
+
+  /** Runs when no write is under way, before the next one. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.turn.run(work);
+  }
+
+  /** Makes facts durable; resolves when they are. Those that wait for their turn go together. */
+  record(facts: readonly Fact[], store?: Store): Promise<void> {
+    if (store) return this.turn.run(() => this.write(facts, store));
+    this.pending.push(...facts);
+    return this.turn.run(async () => {
+      if (this.pending.length === 0) return;
+      const batch = this.pending;
+      this.pending = [];
+      await this.write(batch);
+    });
+  }
+
+  /** Inside `alone`. @param again steps of a lost process to launch again */
+  async write(
+    facts: readonly Fact[],
+    store: Store = (write) => this.append(write),
+    again: readonly string[] = [],
+  ): Promise<void> {
+    if (this.fault) {
+      throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
+    }
+    const change = this.fold(facts, again);
+    const { cancelRequested } = await this.store(change, store);
+    if (!cancelRequested || !isConditional(change.write)) {
+      this.apply(change);
+      if (cancelRequested && this.mayCancel) await this.write([CANCELLED]);
+      return;
+    }
+    const turned = this.fold([CANCELLED, ...facts], []);
+    await this.store(turned, store);
+    this.apply(turned);
+  }
+
+  /** Whether the saga can still turn back because somebody wants it to. */
+  get mayCancel(): boolean {
+    return this.current.status === 'running' && !pivotLaunched(this.current);
+  }
+
+  private async store({ write }: Change, store: Store): Promise<Appended> {
+    try {
+      return await store(write);
+    } catch (error) {
+      if (error instanceof FencedError || error instanceof CommitUnknownError) this.owner.lostTrack(error);
+      throw error;
+    }
+  }
+
+  /** Whatever comes of it, a write that failed may have been stored. */
+  private async append(write: SagaWrite): Promise<Appended> {
+    try {
+      return await this.storage.append(write);
+    } catch (error) {
+      this.owner.lostTrack(error);
+      throw error;
+    }
+  }
+
+  private apply({ write, launch, next }: Change): void {
+    const before = this.current;
+    this.current = next;
+    this.stored = write.status ?? this.stored;
+    const { entries, events, end } = write;
+    this.owner.written({ entries, before, launch, ended: end !== undefined, hasEvents: events.length > 0 });
+  }
+
+  /** What the facts change: journal entries, the last one with what it launches, and the state after them. */
+  private fold(facts: readonly Fact[], again: readonly string[]): Change {
+    const { definition, owner, saga } = this;
+    const { sagaId, epoch } = saga;
+    const entries: JournalEntry[] = [];
+    let next = this.current;
+    for (const { kind, step, attempt, data } of facts) {
+      const entry = { seq: next.seq + 1, epoch, kind, step, attempt, data, launch: [] };
+      next = applyEntry(definition, next, entry);
+      entries.push(entry);
+    }
+    next = launchSteps(next, again);
+    const ready = owner.mayLaunch ? readySteps(definition, next) : [];
+    next = launchSteps(next, ready);
+    const launch = again.length === 0 ? ready : [...again, ...ready];
+    const last = entries.pop();
+    if (last) entries.push({ ...last, launch });
+    const status = reachedStatus(definition, next, owner.undoing);
+    if (status !== next.status) next = { ...next, status };
+    const events = facts.length === 1 ? (facts[0]?.events ?? []) : facts.flatMap((fact) => fact.events);
+    return { write: { sagaId, epoch, entries, events, ...this.changes(next, launch) }, launch, next };
+  }
+
+  /** What changes beside the journal. */
+  private changes(
+    next: SagaState,
+    launch: readonly string[],
+  ): Pick<SagaWrite, 'status' | 'end' | 'launchesPivot'> {
+    const ended = isEnded(next.status) && next.started === 0;
+    const status = ended || !isEnded(next.status) ? next.status : this.stored;
+    const { pivot } = this.definition.graph;
+    return {
+      ...(status !== this.stored && { status }),
+      ...(ended && { end: endOf(this.definition, next) }),
+      ...(pivot !== undefined && launch.includes(pivot) && { launchesPivot: true }),
+    };
+  }
+}
+
+/** The storage refuses it when a cancel was requested: the point of no return and a cancel exclude each other. */
+function isConditional({ launchesPivot, status }: SagaWrite): boolean {
+  return launchesPivot === true || status === 'completed';
+}
