@@ -15,6 +15,7 @@ const FAULT_KINDS: Record<DefinitionFaultKind, true> = {
   INVALID_OPTION: true,
   MISSING_COMPENSATION: true,
   MISSING_DEPENDS_ON: true,
+  NOT_RETRIABLE_AFTER_PIVOT: true,
   NOT_SINGLETON: true,
   NO_STEPS: true,
   SEVERAL_PIVOTS: true,

@@ -1,6 +1,12 @@
 import { Place, section } from '../../runtime/readers.js';
 import type { DefinitionFault } from '../state/errors.js';
-import { missingCompensations, namingFaults, pivotFaults, undoCycleFaults } from './definition-faults.js';
+import {
+  missingCompensations,
+  namingFaults,
+  pivotFaults,
+  retryFaults,
+  undoCycleFaults,
+} from './definition-faults.js';
 import { CompensationGraph } from './compensation-graph.js';
 import type { CompensationDefinition, SagaDefinition, StepDefinition } from './saga-definition.js';
 import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
@@ -30,6 +36,7 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
   const faults = [
     ...notes.map(asFault),
     ...pivotFaults(steps, graph),
+    ...retryFaults(draft, graph),
     ...undoCycleFaults(draft, steps, compensations),
     ...(options.strict ? missing : []),
   ];

@@ -149,6 +149,27 @@ export function pivotFaults(steps: ReadonlyMap<string, StepDefinition>, graph: S
   return faults;
 }
 
+/** Steps after the pivot are retried until they succeed: to ask for one attempt there contradicts that. */
+export function retryFaults(draft: SagaDraft, graph: StepGraph): DefinitionFault[] {
+  return draft.steps
+    .filter((step) => graph.phase(step.name) === 'after' && allowsOneAttempt(step.options))
+    .map(({ place }) =>
+      fault(
+        'NOT_RETRIABLE_AFTER_PIVOT',
+        `${place}: after the pivot a step is retried until it succeeds, so its retry cannot be one attempt; ` +
+          'leave it out or give only its pauses, such as retry: { initialInterval: "1s" }',
+      ),
+    );
+}
+
+/** Whether the step's own options say so; a default of the saga is meant for the steps before the pivot. */
+function allowsOneAttempt(options: unknown): boolean {
+  const { retry } = (options ?? {}) as { retry?: unknown };
+  const attempts =
+    typeof retry === 'object' ? (retry as { maxAttempts?: unknown } | null)?.maxAttempts : retry;
+  return attempts === 1 || attempts === false;
+}
+
 /** What is allowed and probably wrong: an effect that nothing undoes. A fault with `strict`, else a warning. */
 export function missingCompensations(
   steps: ReadonlyMap<string, StepDefinition>,

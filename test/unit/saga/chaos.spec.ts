@@ -91,7 +91,7 @@ class Chaos {
       },
       {
         ...{ a: this.step([], { undo }), p: this.step(['a'], { pivot: true }) },
-        ...{ x: this.step(['p']), y: this.step(['p']) },
+        ...{ x: this.step(['p'], { retry: QUICK }), y: this.step(['p'], { retry: QUICK }) },
       },
     ];
     return saga(this.pick(...shapes), { compensationRetry: { ...QUICK, maxAttempts: 100 } });

@@ -403,7 +403,7 @@ describe('relaunches', () => {
     hotel: { undo, retry: 2 },
     book: { undo, transactional: true, retry: false as const },
     pay: { pivot: true, retry: 2 },
-    mail: { retry: false as const },
+    mail: {},
   };
   const definition = saga(steps);
   const toBook = [completed('hotel', null, ['book'])];

@@ -19,7 +19,7 @@ import {
 import type { ProbeResult } from '../../../lib/saga/definition/context.js';
 import type { CompensationContext, ProbeContext, SagaContext } from '../../../lib/typeorm-alias.js';
 import { MemoryLog } from '../../support/memory-log.js';
-import { draftOf, saga, type TestSteps } from '../../support/saga-world.js';
+import { draftOf, saga, type TestStep, type TestSteps } from '../../support/saga-world.js';
 
 const nothing = () => undefined;
 
@@ -220,6 +220,27 @@ describe('buildDefinition', () => {
     ],
   ])('refuses %s and names class and method', (_kind, steps, faults) => {
     expect(build(steps)).toEqual({ definition: undefined, faults, warnings: [] });
+  });
+
+  it.each<[string, TestStep['retry']]>([
+    ['false', false],
+    ['1', 1],
+    ['{ maxAttempts: 1 }', { maxAttempts: 1, initialInterval: '1s' }],
+  ])('refuses retry: %s after the pivot, where steps are retried until they succeed', (_text, retry) => {
+    const { faults } = build({ pay: { pivot: true }, mail: { retry }, post: { retry } });
+    expect(faults).toMatchObject([
+      {
+        kind: 'NOT_RETRIABLE_AFTER_PIVOT',
+        message: expect.stringMatching(/^Trip\.mail: after the pivot/) as unknown,
+      },
+      { kind: 'NOT_RETRIABLE_AFTER_PIVOT', message: expect.stringMatching(/^Trip\.post: /) as unknown },
+    ]);
+  });
+
+  it('allows one attempt elsewhere: before the pivot, at it, as the default of the saga, without a pivot', () => {
+    const before = { hotel: { undo: nothing, retry: false }, pay: { pivot: true, retry: 1 } } as const;
+    expect(build({ ...before, mail: {}, post: { retry: 2 } }, { retry: false }).faults).toEqual([]);
+    expect(build({ hotel: { undo: nothing }, mail: { retry: false } }).faults).toEqual([]);
   });
 
   it('refuses two steps of one name, naming both', () => {
