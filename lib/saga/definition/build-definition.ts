@@ -1,12 +1,7 @@
 import { Place, section } from '../../runtime/readers.js';
 import type { DefinitionFault } from '../state/errors.js';
-import {
-  missingCompensations,
-  namingFaults,
-  pivotFaults,
-  retryFaults,
-  undoCycleFaults,
-} from './definition-faults.js';
+import { namingFaults } from './definition-faults.js';
+import { missingCompensations, pivotFaults, retryFaults, undoCycleFaults } from './graph-faults.js';
 import { CompensationGraph } from './compensation-graph.js';
 import type { CompensationDefinition, SagaDefinition, StepDefinition } from './saga-definition.js';
 import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
