@@ -11,12 +11,14 @@ export type {
 export type { Duration } from './runtime/duration.js';
 
 export { Compensate } from './decorators/compensate.decorator.js';
-export { Saga, type SagaOptions } from './decorators/saga.decorator.js';
+export { Saga } from './decorators/saga.decorator.js';
 export { SagaStep } from './decorators/saga-step.decorator.js';
 
 export {
+  ClassicSaga,
   Outbox,
   SagaOrchestrator,
+  type ClassicStep,
   type CompensationContext,
   type ProbeContext,
   type SagaContext,
@@ -25,12 +27,14 @@ export {
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
 export type { ProbeResult } from './saga/definition/context.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
+export type { ClassicSagaOptions } from './saga/definition/classic-saga.js';
 export { CompensationGraph, CompensationNode } from './saga/definition/compensation-graph.js';
 export type { SagaDefinition } from './saga/definition/saga-definition.js';
 export type {
   CompensateOn,
   CompensateOptions,
   SagaDefaults,
+  SagaOptions,
   StepOptions,
 } from './saga/definition/saga-options.js';
 export type { InputOf, ResultsOf, SagaRef } from './saga/definition/saga-types.js';

@@ -22,7 +22,7 @@ export interface RuntimeSettings {
 
 /** The parts of the library in one application, put together, and the order in which they start and stop. */
 export class SagazRuntime {
-  readonly registry = new SagaRegistry();
+  readonly registry: SagaRegistry;
   readonly orchestrator: SagaOrchestrator;
   readonly outbox: Outbox;
   readonly relay: OutboxWorker;
@@ -34,6 +34,7 @@ export class SagazRuntime {
   constructor(private readonly settings: RuntimeSettings) {
     const { options, persistence, clock, log } = settings;
     const { worker, events, outbox, payload } = options;
+    this.registry = new SagaRegistry(options.sagas);
     const common = { clock, log, registry: this.registry, leaseMs: worker.lease };
     const storage = persistence.sagas;
     this.lease = new WorkerLease({ ...common, id: worker.id, storage });

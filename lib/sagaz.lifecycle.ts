@@ -40,7 +40,7 @@ export class SagazLifecycle
     this.refuseSecondModule();
     this.refuseUnnamedChoice();
     const { runtime, discovery, scanner, log } = this;
-    exploreSagas({ discovery, scanner, log, registry: runtime.registry, defaults: this.options.sagas });
+    exploreSagas({ discovery, scanner, log, registry: runtime.registry });
     await runtime.open();
     log.log(runtime.describe());
   }

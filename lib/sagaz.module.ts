@@ -1,7 +1,9 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { SagazModuleOptions } from './options/sagaz-module-options.js';
+import type { SagaDefinition } from './saga/definition/saga-definition.js';
 import { SagazCoreModule } from './sagaz-core.module.js';
+import { SagazFeatureModule } from './sagaz-feature.module.js';
 import { SagazLifecycle } from './sagaz.lifecycle.js';
 import type { SagazModuleAsyncOptions } from './sagaz.module-definition.js';
 import { LIFECYCLE } from './sagaz.tokens.js';
@@ -24,6 +26,14 @@ export class SagazModule {
   /** The same with options from a factory, a class or an existing provider. `dataSource` and `isGlobal` stand beside it. */
   static forRootAsync(options: SagazModuleAsyncOptions): DynamicModule {
     return withCore(SagazCoreModule.forRootAsync(options));
+  }
+
+  /**
+   * Registers sagas made with `ClassicSaga`, in any module; the same definition may be given by several. Steps, options
+   * and names are checked at boot together with those of the classes.
+   */
+  static forFeature(definitions: readonly SagaDefinition<never, unknown>[]): DynamicModule {
+    return SagazFeatureModule.with(definitions);
   }
 }
 

@@ -6,6 +6,7 @@ export const RESOLVED_OPTIONS = token('resolved-options');
 export const APPLICATION_DATA_SOURCE = token('application-data-source');
 export const DATA_SOURCE_NAME = token('data-source-name');
 export const LIFECYCLE = token('lifecycle');
+export const FEATURE_SAGAS = token('feature-sagas');
 
 export const SAGA_METADATA = token('saga');
 export const STEP_METADATA = token('step');

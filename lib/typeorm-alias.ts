@@ -1,5 +1,11 @@
 import type { EntityManager as TypeOrmEntityManager } from 'typeorm';
 import { Outbox as OutboxCore } from './outbox/outbox.js';
+import {
+  ClassicSaga as ClassicSagaCore,
+  type ClassicSagaOptions,
+  type ClassicStep as CoreStep,
+  type NoResults,
+} from './saga/definition/classic-saga.js';
 import type { ActionContext, ProbingContext, UndoContext } from './saga/definition/context.js';
 import {
   SagaOrchestrator as OrchestratorCore,
@@ -26,6 +32,17 @@ export type CompensationContext<I = unknown, T = unknown, R = Record<string, unk
   R,
   EntityManager
 >;
+
+/**
+ * A saga written as a chain of calls instead of a class: `I` is the input, `R` the results of its steps by name. Each
+ * call returns a new builder, so a beginning can be shared.
+ */
+export type ClassicSaga<I = unknown, R extends object = NoResults> = ClassicSagaCore<I, R, EntityManager>;
+export const ClassicSaga: new <I = unknown>(name: string, options?: ClassicSagaOptions) => ClassicSaga<I> =
+  ClassicSagaCore;
+
+/** A step of a `ClassicSaga`: `R` are the results of the steps before it, `T` is what its action returns. */
+export type ClassicStep<I, R extends object, T> = CoreStep<I, R, T, EntityManager>;
 
 export type StartOptions = CoreStartOptions<EntityManager>;
 

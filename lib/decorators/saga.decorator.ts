@@ -1,14 +1,6 @@
 import { Injectable, type Type } from '@nestjs/common';
-import type { SagaDefaults } from '../saga/definition/saga-options.js';
+import type { SagaOptions } from '../saga/definition/saga-options.js';
 import { SAGA_METADATA } from '../sagaz.tokens.js';
-
-/** Options of `@Saga`. */
-export interface SagaOptions extends SagaDefaults {
-  /** Unique in the application together with `version`; what a running saga is found by, so never change it. */
-  name: string;
-  /** A whole number from 1; raise it when the steps change while sagas are running. Default 1. */
-  version?: number | undefined;
-}
 
 /**
  * Makes a provider a saga: its `@SagaStep` methods are the steps, its `@Compensate` methods their undos. Applies

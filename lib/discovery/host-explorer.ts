@@ -1,6 +1,5 @@
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import type { SagaOptions } from '../decorators/saga.decorator.js';
-import type { CompensateOptions, StepOptions } from '../saga/definition/saga-options.js';
+import type { CompensateOptions, SagaOptions, StepOptions } from '../saga/definition/saga-options.js';
 import type { SagaRef } from '../saga/definition/saga-types.js';
 import { COMPENSATE_METADATA, SAGA_METADATA, STEP_METADATA } from '../sagaz.tokens.js';
 

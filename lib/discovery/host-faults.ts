@@ -29,31 +29,6 @@ function providedTwice(hosts: readonly SagaHost[]): DefinitionFault[] {
   return faults;
 }
 
-/** Faults of the names and versions of sagas. */
-export function sagaFaults(sagas: readonly SagaHost[]): DefinitionFault[] {
-  const seen = new Map<string, SagaHost>();
-  const faults: DefinitionFault[] = [];
-  for (const host of sagas) {
-    const { name, version = 1 } = host.saga ?? {};
-    if (typeof name !== 'string' || name === '')
-      faults.push({ kind: 'INVALID_OPTION', message: `${host.className}: @Saga needs a name` });
-    if (!Number.isInteger(version) || version < 1) {
-      faults.push({
-        kind: 'INVALID_OPTION',
-        message: `${host.className}: version: expected a whole number of at least 1, got ${String(version)}`,
-      });
-    }
-    const key = `${version} ${name}`;
-    const other = seen.get(key);
-    if (other && other.type !== host.type) {
-      const message = `${host.className}: the saga "${name}" version ${version} is ${other.className} already; choose another name or version`;
-      faults.push({ kind: 'DUPLICATE_SAGA', message });
-    }
-    seen.set(key, host);
-  }
-  return faults;
-}
-
 /** A decorated method that belongs to no saga of this application. */
 export function unknownSaga(host: SagaHost, method: string, ref: SagaRef | undefined): DefinitionFault {
   const place = `${host.className}.${method}`;
@@ -64,10 +39,8 @@ export function unknownSaga(host: SagaHost, method: string, ref: SagaRef | undef
     };
   }
   const name = typeof ref === 'string' ? `"${ref}"` : ref.name;
-  return {
-    kind: 'UNKNOWN_SAGA',
-    message: `${place}: the saga ${name} is not among the providers of this application`,
-  };
+  const where = 'is not among the providers of this application, nor given to SagazModule.forFeature';
+  return { kind: 'UNKNOWN_SAGA', message: `${place}: the saga ${name} ${where}` };
 }
 
 /** A probe must be a method beside its step. */

@@ -1,50 +1,45 @@
 import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { buildDefinition } from '../saga/definition/build-definition.js';
-import type { CompensationDraft, SagaDraft, StepDraft } from '../saga/definition/saga-draft.js';
-import type { ResolvedSagaDefaults } from '../saga/definition/saga-options.js';
+import type { SagaSource } from '../saga/definition/definition-source.js';
+import type { CompensationDraft, StepDraft } from '../saga/definition/saga-draft.js';
 import type { SagaRegistry } from '../saga/definition/saga-registry.js';
 import type { SagaRef } from '../saga/definition/saga-types.js';
-import { SagaDefinitionError, type DefinitionFault } from '../saga/state/errors.js';
+import type { DefinitionFault } from '../saga/state/errors.js';
 import type { Log } from '../runtime/log.js';
+import { findFeatureSagas } from './feature-sagas.js';
 import { findHosts, type FoundCompensation, type FoundStep, type SagaHost } from './host-explorer.js';
-import { hostFaults, probeFaults, sagaFaults, unknownSaga } from './host-faults.js';
+import { hostFaults, probeFaults, unknownSaga } from './host-faults.js';
 
 export interface ExplorerSettings {
   readonly discovery: DiscoveryService;
   readonly scanner: MetadataScanner;
   readonly registry: SagaRegistry;
-  readonly defaults: ResolvedSagaDefaults;
   readonly log: Log;
 }
 
-/** A saga class with what stands on other providers for it. */
-interface Gathered {
-  readonly host: SagaHost;
+/** A saga with what stands on providers for it. */
+interface Gathered extends SagaSource {
   readonly steps: StepDraft[];
   readonly compensations: CompensationDraft[];
 }
 
 /**
- * Joins the decorated methods of all providers into saga definitions and registers them.
+ * Joins the decorated methods of all providers and the definitions of all `forFeature` into sagas and registers them.
  * @throws SagaDefinitionError with every fault of every saga
  */
-export function exploreSagas({ discovery, scanner, registry, defaults, log }: ExplorerSettings): void {
+export function exploreSagas({ discovery, scanner, registry, log }: ExplorerSettings): void {
   const hosts = findHosts(discovery, scanner);
   const distinct = [...new Map(hosts.map((host) => [host.type, host])).values()];
-  const sagas = distinct
-    .filter((host) => host.saga)
-    .map((host): Gathered => ({ host, steps: [], compensations: [] }));
-  const faults = [...hostFaults(hosts), ...sagaFaults(sagas.map(({ host }) => host))];
+  const features = findFeatureSagas(discovery);
+  const sagas = [...distinct.flatMap(classSource), ...features.sources].map((saga): Gathered => ({
+    ...saga,
+    steps: [...saga.draft.steps],
+    compensations: [...saga.draft.compensations],
+  }));
+  const faults = [...hostFaults(hosts), ...features.faults];
   for (const host of distinct) faults.push(...join(host, sagas));
 
-  const built = sagas.map((saga) => ({ type: saga.host.type, ...buildDefinition(draftOf(saga), defaults) }));
-  faults.push(...built.flatMap((it) => it.faults));
-  if (faults.length > 0) throw new SagaDefinitionError(faults);
-
-  for (const { type, definition, warnings } of built) {
-    for (const { kind, message } of warnings) log.warn(`${message} [${kind}]`);
-    if (definition) registry.add(definition, type);
-  }
+  const warnings = registry.register(sagas.map(complete), faults);
+  for (const { kind, message } of warnings) log.warn(`${message} [${kind}]`);
 }
 
 function join(host: SagaHost, sagas: readonly Gathered[]): DefinitionFault[] {
@@ -53,7 +48,7 @@ function join(host: SagaHost, sagas: readonly Gathered[]): DefinitionFault[] {
     const targets = targetsOf(step.options.saga, host, sagas);
     if (targets.length === 0) faults.push(unknownSaga(host, step.method, step.options.saga));
     faults.push(...probeFaults(host, step));
-    for (const saga of targets) saga.steps.push(stepDraft(host, step, saga.host !== host));
+    for (const saga of targets) saga.steps.push(stepDraft(host, step, saga.source !== host.type));
   }
   for (const compensation of host.compensations) {
     const targets = targetsOf(compensation.options.saga, host, sagas);
@@ -69,8 +64,8 @@ function targetsOf(
   host: SagaHost,
   sagas: readonly Gathered[],
 ): readonly Gathered[] {
-  if (ref === undefined) return sagas.filter((saga) => saga.host === host);
-  return sagas.filter((saga) => (saga.host.type as unknown) === ref || saga.host.saga?.name === ref);
+  if (ref === undefined) return sagas.filter(({ source }) => source === host.type);
+  return sagas.filter(({ source, draft }) => source === ref || draft.name === ref);
 }
 
 function stepDraft(host: SagaHost, { method, options }: FoundStep, foreign: boolean): StepDraft {
@@ -86,7 +81,14 @@ function compensationDraft(host: SagaHost, { method, step, options }: FoundCompe
   return { step, after, options: rest, handler, place: `${host.className}.${method}` };
 }
 
-function draftOf({ host, steps, compensations }: Gathered): SagaDraft {
-  const { name = '', version = 1, ...options } = host.saga ?? {};
-  return { name, version, place: host.className, options, steps, compensations };
+/** A saga class, still without its steps. */
+function classSource({ type, className, saga }: SagaHost): SagaSource[] {
+  if (!saga) return [];
+  const { name, version = 1, ...options } = saga;
+  const draft = { name, version, place: className, options, steps: [], compensations: [] };
+  return [{ draft, source: type }];
+}
+
+function complete({ draft, source, steps, compensations }: Gathered): SagaSource {
+  return { source, draft: { ...draft, steps, compensations } };
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../runtime/clock.js';
 import { parseDuration, type Duration } from '../runtime/duration.js';
 import type { Log } from '../runtime/log.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
+import { readDefinitions } from './definition/definition-source.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
 import type { SagaRegistry } from './definition/saga-registry.js';
 import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
@@ -155,6 +156,18 @@ export class SagaOrchestrator<Tx = unknown> {
     const { executor, wake } = this.settings;
     await executor.cancel(sagaId);
     wake();
+  }
+
+  /**
+   * Adds a saga to this process, with the module's defaults; a definition that is registered already is left as it is.
+   * Register it in every process that is to run it: before the application listens, so that none of its sagas waits.
+   * @throws SagaDefinitionError with every fault
+   */
+  register(definition: SagaDefinition<never, unknown>): void {
+    const { registry, log } = this.settings;
+    if (registry.has(definition)) return;
+    const { sources, faults } = readDefinitions([definition], 'orchestrator.register');
+    for (const { kind, message } of registry.register(sources, faults)) log.warn(`${message} [${kind}]`);
   }
 
   /** Ends every wait for a result. */

@@ -256,11 +256,16 @@ export class SagaWorld {
 }
 
 /** The parts of one process: its lease, its executor, its worker, and what its callers use. Only the executor is started. */
-export function processOf(world: SagaWorld, definition: SagaDefinition, id: string, maxSagas = 100) {
+export function processOf(
+  world: SagaWorld,
+  sagas: SagaDefinition | SagaRegistry,
+  id: string,
+  maxSagas = 100,
+) {
   const { storage, clock, leaseMs, rules: events } = world;
   const log = new MemoryLog();
-  const registry = new SagaRegistry();
-  registry.add(definition);
+  const registry = sagas instanceof SagaRegistry ? sagas : new SagaRegistry();
+  if (!(sagas instanceof SagaRegistry)) registry.add(sagas);
   const common = { storage, clock, log, registry, leaseMs };
   const lease = new WorkerLease({ ...common, id });
   const executor = new SagaExecutor({

@@ -3,9 +3,11 @@
  * compiler begins to accept it, that line is an error itself.
  */
 import {
+  ClassicSaga,
   Compensate,
   Saga,
   SagaStep,
+  SagazModule,
   type CompensationContext,
   type InputOf,
   type ProbeContext,
@@ -320,3 +322,104 @@ export class ProbedSaga {
 // A probe is no step.
 holds<Equal<keyof ResultsOf<typeof ProbedSaga>, 'hotel'>>();
 holds<Equal<InputOf<typeof ProbedSaga>, Trip>>();
+
+const transfer = new ClassicSaga<{ from: string; cents: number }>('transfer', { version: 2, retry: 5 })
+  .step('debit', {
+    action: async (ctx) => {
+      await ctx.manager.query('SELECT $1', [ctx.input.from]);
+      // @ts-expect-error no step comes before this one
+      void ctx.results.debit;
+      return { receipt: ctx.idempotencyKey };
+    },
+    compensation: async (ctx) => {
+      holds<Equal<typeof ctx.result, { receipt: string } | undefined>>();
+      // @ts-expect-error the result may not be known
+      void ctx.result.receipt;
+      await ctx.publish({ type: 'debit.undone', payload: ctx.result?.receipt });
+    },
+    compensationOptions: { after: ['credit'], retry: 20, timeout: '1m' },
+    probe: async (ctx) => ({ outcome: 'completed', result: { receipt: ctx.idempotencyKey } }),
+    transactional: true,
+    timeout: '5s',
+  })
+  .step('credit', {
+    dependsOn: ['debit'],
+    action: (ctx) => {
+      holds<Equal<typeof ctx.results.debit, { receipt: string } | undefined>>();
+      // @ts-expect-error an earlier result is possibly undefined
+      void ctx.results.debit.receipt;
+      // @ts-expect-error there is no such step
+      void ctx.results.debitt;
+      return ctx.input.cents;
+    },
+  })
+  .step('notify', { dependsOn: ['debit', 'credit'], action: () => undefined })
+  .build();
+
+holds<Equal<InputOf<typeof transfer>, { from: string; cents: number }>>();
+holds<Equal<keyof ResultsOf<typeof transfer>, 'debit' | 'credit' | 'notify'>>();
+holds<Equal<ResultsOf<typeof transfer>['debit'], { receipt: string }>>();
+
+const trip = new ClassicSaga<Trip>('trip').step('hotel', { action: (): Room => ({ number: 7 }) });
+
+export const refused = [
+  // @ts-expect-error there is no step "hotle"
+  trip.step('mail', { dependsOn: ['hotle'], action: () => 1 }),
+  // @ts-expect-error a step does not wait for itself
+  trip.step('mail', { dependsOn: ['mail'], action: () => 1 }),
+  // @ts-expect-error the action returns a number
+  trip.step('mail', { action: () => 1, compensation: (_ctx: CompensationContext<Trip, Room>) => undefined }),
+  // @ts-expect-error the action returns a number
+  trip.step('mail', { action: () => 1, probe: () => ({ outcome: 'completed', result: 'one' }) }),
+  // @ts-expect-error the input is another
+  trip.step('mail', { action: (ctx: SagaContext<string>) => ctx.input }),
+  // @ts-expect-error a step has an action
+  trip.step('mail', { compensation: () => undefined }),
+  // @ts-expect-error an option that does not exist
+  trip.step('mail', { action: () => 1, timout: '5s' }),
+  // @ts-expect-error the name is the first argument
+  trip.step('mail', { action: () => 1, name: 'post' }),
+  // @ts-expect-error a saga needs a name
+  new ClassicSaga<Trip>({ version: 1 }),
+  // @ts-expect-error the name is the first argument
+  new ClassicSaga<Trip>('trip', { name: 'trip' }),
+];
+
+/** A beginning that two sagas share keeps its types. */
+export const [far, near] = [
+  trip.step('flight', { action: (ctx) => ctx.results.hotel?.number }).build(),
+  trip.step('rail', { action: () => 'seat' }).build(),
+];
+holds<Equal<keyof ResultsOf<typeof far>, 'hotel' | 'flight'>>();
+holds<Equal<keyof ResultsOf<typeof near>, 'hotel' | 'rail'>>();
+
+export const features = [
+  SagazModule.forFeature([transfer, far, near]),
+  SagazModule.forFeature([]),
+  // @ts-expect-error a builder is no definition
+  SagazModule.forFeature([trip]),
+  // @ts-expect-error a class is no definition
+  SagazModule.forFeature([TripSaga]),
+];
+
+export async function classic(orchestrator: SagaOrchestrator): Promise<void> {
+  orchestrator.register(transfer);
+  // @ts-expect-error a builder is no definition
+  orchestrator.register(trip);
+  const handle = await orchestrator.start(transfer, { from: 'ann', cents: 5 }, { idempotencyKey: 'k' });
+  const result = await handle.result({ timeout: '1m' });
+  if (result.status === 'completed') {
+    const receipt: string = result.results.debit.receipt;
+    const cents: number = result.results.credit;
+    void [receipt, cents];
+    // @ts-expect-error there is no such step
+    void result.results.debitt;
+  } else {
+    // @ts-expect-error a step may not have got so far
+    void result.results.debit.receipt;
+  }
+  // @ts-expect-error the cents are a number
+  await orchestrator.execute(transfer, { from: 'ann', cents: '5' });
+  // @ts-expect-error a builder is no saga
+  await orchestrator.execute(trip, { traveller: 'Kari', nights: 1 });
+}

@@ -3,7 +3,12 @@ import type { DefinitionFault } from '../state/errors.js';
 import { namingFaults } from './definition-faults.js';
 import { missingCompensations, pivotFaults, retryFaults, undoCycleFaults } from './graph-faults.js';
 import { CompensationGraph } from './compensation-graph.js';
-import type { CompensationDefinition, SagaDefinition, StepDefinition } from './saga-definition.js';
+import {
+  branded,
+  type CompensationDefinition,
+  type SagaDefinition,
+  type StepDefinition,
+} from './saga-definition.js';
 import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
 import { compensationOptions, sagaFields, stepOptions, type ResolvedSagaDefaults } from './saga-options.js';
 import { StepGraph } from './step-graph.js';
@@ -36,14 +41,8 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
     ...(options.strict ? missing : []),
   ];
   if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
-  const definition = Object.freeze({
-    name: draft.name,
-    version: draft.version,
-    options,
-    steps,
-    graph,
-    compensations,
-  });
+  const { name, version } = draft;
+  const definition = branded({ name, version, options, steps, graph, compensations, draft });
   return { definition, faults: [], warnings: options.strict ? [] : missing };
 }
 

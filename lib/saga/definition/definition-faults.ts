@@ -1,4 +1,5 @@
 import { didYouMean } from '../../runtime/did-you-mean.js';
+import { show } from '../../runtime/readers.js';
 import type { DefinitionFault, DefinitionFaultKind } from '../state/errors.js';
 import type { StepDefinition } from './saga-definition.js';
 import type { SagaDraft } from './saga-draft.js';
@@ -7,13 +8,18 @@ import { findCycle } from './step-graph.js';
 /** The colon separates saga id, step and undo in idempotency keys. */
 const STEP_NAME = /^[^:]+$/;
 
-export type Steps = ReadonlyMap<string, Pick<StepDefinition, 'name' | 'dependsOn' | 'place' | 'compensation'>>;
+export type Steps = ReadonlyMap<
+  string,
+  Pick<StepDefinition, 'name' | 'dependsOn' | 'place' | 'compensation'>
+>;
 
 export const fault = (kind: DefinitionFaultKind, message: string): DefinitionFault => ({ kind, message });
 
 /** Faults of the names in a draft: what cannot be put together into a graph. */
 export function namingFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] {
   return [
+    ...identityFaults(draft),
+    ...handlerFaults(draft),
     ...stepFaults(draft),
     ...compensationFaults(draft, steps),
     ...dependencyFaults(steps),
@@ -21,11 +27,33 @@ export function namingFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] 
   ];
 }
 
+function identityFaults({ name, version, place }: SagaDraft): DefinitionFault[] {
+  const notes: string[] = [];
+  if (typeof name !== 'string' || name === '') notes.push('a saga needs a name');
+  if (!Number.isInteger(version) || version < 1)
+    notes.push(`version: expected a whole number of at least 1, got ${show(version)}`);
+  return notes.map((note) => fault('INVALID_OPTION', `${place}: ${note}`));
+}
+
+/** Of a method there is always a function; a builder takes what it is given. */
+function handlerFaults({ steps, compensations }: SagaDraft): DefinitionFault[] {
+  const handlers = [
+    ...steps.map(({ place, handler }) => ({ what: `${place}.action`, handler })),
+    ...steps.map(({ place, probe }) => ({ what: `${place}.probe`, handler: probe ?? (() => undefined) })),
+    ...compensations.map(({ place, handler }) => ({ what: place, handler })),
+  ];
+  return handlers
+    .filter(({ handler }) => typeof handler !== 'function')
+    .map(({ what, handler }) =>
+      fault('INVALID_OPTION', `${what}: expected a function, got ${show(handler)}`),
+    );
+}
+
 function stepFaults(draft: SagaDraft): DefinitionFault[] {
   const faults: DefinitionFault[] = [];
   const seen = new Map<string, string>();
   if (draft.steps.length === 0)
-    faults.push(fault('NO_STEPS', `${draft.place}: saga "${draft.name}" has no @SagaStep`));
+    faults.push(fault('NO_STEPS', `${draft.place}: saga "${draft.name}" has no step`));
   for (const step of draft.steps) {
     if (!STEP_NAME.test(step.name)) {
       faults.push(

@@ -85,7 +85,7 @@ export function missingCompensations(
     .map((step) =>
       fault(
         'MISSING_COMPENSATION',
-        `${step.place}: a later step may fail and nothing undoes "${step.name}"; add @Compensate('${step.name}') or readOnly: true`,
+        `${step.place}: a later step may fail and nothing undoes "${step.name}"; give it a compensation or readOnly: true`,
       ),
     );
 }

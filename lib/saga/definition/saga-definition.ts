@@ -1,9 +1,9 @@
 import type { ResolvedCompensateOptions, ResolvedSagaDefaults, ResolvedStepOptions } from './saga-options.js';
 import type { CompensationGraph } from './compensation-graph.js';
+import type { Handler, SagaDraft } from './saga-draft.js';
 import type { StepGraph } from './step-graph.js';
 
-/** A handler after binding to its provider. The engine does not look into the context's transaction. */
-export type Handler = (context: unknown) => unknown;
+export type { Handler };
 
 export interface CompensationDefinition extends ResolvedCompensateOptions {
   /** Its own place in the compensation graph; undefined for the derived one. */
@@ -26,6 +26,9 @@ export interface StepDefinition extends ResolvedStepOptions {
 
 declare const types: unique symbol;
 
+/** A registered symbol, so that a definition of an ESM and of a CommonJS copy is one to both. */
+const BRAND = Symbol.for('nestjs-sagaz:definition');
+
 /** A saga as the engine runs it: immutable, the same for every way of defining one. */
 export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly name: string;
@@ -34,8 +37,19 @@ export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly steps: ReadonlyMap<string, StepDefinition>;
   readonly graph: StepGraph;
   readonly compensations: CompensationGraph;
+  /** What it was made from: registered, it is made anew with the defaults of the module. */
+  readonly draft: SagaDraft;
   /** Carries input and result types; never there at run time. */
   readonly [types]?: (input: I) => R;
+}
+
+/** Marks a definition as one and makes it immutable. */
+export function branded(definition: SagaDefinition): SagaDefinition {
+  return Object.freeze({ ...definition, [BRAND]: true });
+}
+
+export function isDefinition(value: unknown): value is SagaDefinition {
+  return typeof value === 'object' && value !== null && BRAND in value;
 }
 
 /** A step of a definition by its name; a name that is not there is a fault of this library. */

@@ -1,10 +1,11 @@
-import type { Handler } from './saga-definition.js';
+/** A handler after binding to its provider. The engine does not look into the context's transaction. */
+export type Handler = (context: unknown) => unknown;
 
 /** A saga as it was written, before anything is checked. Every way of defining one ends here. */
 export interface SagaDraft {
   readonly name: string;
   readonly version: number;
-  /** The class, for messages. */
+  /** The class or builder, for messages. */
   readonly place: string;
   /** As the user gave them. */
   readonly options: unknown;
@@ -19,7 +20,7 @@ export interface StepDraft {
   readonly options: unknown;
   readonly handler: Handler;
   readonly probe: Handler | undefined;
-  /** Class and method, for messages. */
+  /** Class and method, or builder and step, for messages. */
   readonly place: string;
   /** True when it stands on another provider than the saga. */
   readonly foreign: boolean;
@@ -30,7 +31,7 @@ export interface CompensationDraft {
   readonly after?: readonly string[] | undefined;
   readonly options: unknown;
   readonly handler: Handler;
-  /** Class and method, for messages. */
+  /** Class and method, or builder and step, for messages. */
   readonly place: string;
 }
 

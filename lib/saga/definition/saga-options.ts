@@ -40,6 +40,14 @@ export interface SagaDefaults {
   strict?: boolean | undefined;
 }
 
+/** Options of `@Saga`. */
+export interface SagaOptions extends SagaDefaults {
+  /** Unique in the application together with `version`; what a running saga is found by, so never change it. */
+  name: string;
+  /** A whole number from 1; raise it when the steps change while sagas are running. Default 1. */
+  version?: number | undefined;
+}
+
 /** Which outcomes of a step call for its undo. */
 export type CompensateOn = 'completed' | 'unknown' | 'always';
 

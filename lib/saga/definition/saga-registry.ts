@@ -1,12 +1,38 @@
 import { didYouMean } from '../../runtime/did-you-mean.js';
-import { SagaNotFoundError } from '../state/errors.js';
+import { SagaDefinitionError, SagaNotFoundError, type DefinitionFault } from '../state/errors.js';
 import type { SagaVersion } from '../state/saga-version.js';
-import type { SagaDefinition } from './saga-definition.js';
+import { buildDefinition } from './build-definition.js';
+import { showStranger, type SagaSource } from './definition-source.js';
+import { isDefinition, type SagaDefinition } from './saga-definition.js';
+import type { SagaDraft } from './saga-draft.js';
+import { SAGA_DEFAULTS, type ResolvedSagaDefaults } from './saga-options.js';
 
 /** The saga definitions of this process, by name and version and by where they came from. */
 export class SagaRegistry {
   private readonly byName = new Map<string, Map<number, SagaDefinition>>();
   private readonly bySource = new Map<unknown, SagaDefinition>();
+
+  /** @param defaults those of the module: what sagas say themselves wins */
+  constructor(private readonly defaults: ResolvedSagaDefaults = SAGA_DEFAULTS) {}
+
+  /**
+   * Makes definitions with the module's defaults and adds all of them, or none when there is any fault. A source that
+   * was there before takes the place of what it was.
+   * @param known faults that were found on the way here
+   * @returns warnings
+   * @throws SagaDefinitionError with every fault of every saga
+   */
+  register(sagas: readonly SagaSource[], known: readonly DefinitionFault[] = []): readonly DefinitionFault[] {
+    const built = sagas.map(({ draft, source }) => ({ source, ...buildDefinition(draft, this.defaults) }));
+    const faults = [...known, ...this.duplicates(sagas), ...built.flatMap((it) => it.faults)];
+    if (faults.length > 0) throw new SagaDefinitionError(faults);
+    for (const { definition, source } of built) if (definition) this.add(definition, source);
+    return built.flatMap(({ warnings }) => warnings);
+  }
+
+  has(source: unknown): boolean {
+    return this.bySource.has(source);
+  }
 
   /** @param source the class or object that callers name the saga by */
   add(definition: SagaDefinition, source: unknown = definition): void {
@@ -42,13 +68,38 @@ export class SagaRegistry {
     );
   }
 
+  private duplicates(sagas: readonly SagaSource[]): DefinitionFault[] {
+    const seen = new Map<string, SagaSource>();
+    const faults: DefinitionFault[] = [];
+    for (const saga of sagas) {
+      const { name, version } = saga.draft;
+      const other = seen.get(`${version} ${name}`)?.draft ?? this.stranger(saga)?.draft;
+      if (other) faults.push(duplicateSaga(saga.draft, other));
+      seen.set(`${version} ${name}`, saga);
+    }
+    return faults;
+  }
+
+  /** What is registered under the same name and version and came from elsewhere. */
+  private stranger({ draft, source }: SagaSource): SagaDefinition | undefined {
+    const registered = this.byName.get(draft.name)?.get(draft.version);
+    return registered === this.bySource.get(source) ? undefined : registered;
+  }
+
   private notFoundMessage(ref: unknown, name: string | undefined, version: number | undefined): string {
     if (typeof ref === 'function')
       return `${ref.name} is no registered saga; decorate it with @Saga and add it to the providers of a module`;
-    const wanted =
-      version === undefined
-        ? `saga "${name ?? String(ref)}"`
-        : `saga "${name ?? String(ref)}" version ${version}`;
+    if (isDefinition(ref) && name === undefined)
+      return `${ref.draft.place} is not registered in this process; give it to SagazModule.forFeature or orchestrator.register`;
+    if (typeof ref !== 'string' && name === undefined)
+      return `expected a saga class, name or definition, got ${showStranger(ref)}`;
+    const wanted = version === undefined ? `saga "${name}"` : `saga "${name}" version ${version}`;
     return `${wanted} is not registered in this process${didYouMean(name ?? '', this.byName.keys())}`;
   }
+}
+
+function duplicateSaga({ name, version, place }: SagaDraft, other: SagaDraft): DefinitionFault {
+  const whose = other.place === place ? `another ${place}` : other.place;
+  const message = `${place}: the saga "${name}" version ${version} is ${whose} already; choose another name or version`;
+  return { kind: 'DUPLICATE_SAGA', message };
 }

@@ -142,7 +142,7 @@ describe('buildDefinition', () => {
   const withPivot = { undo: nothing, pivot: true };
 
   it.each<[string, TestSteps, DefinitionFault[]]>([
-    ['NO_STEPS', {}, [{ kind: 'NO_STEPS', message: 'Trip: saga "trip" has no @SagaStep' }]],
+    ['NO_STEPS', {}, [{ kind: 'NO_STEPS', message: 'Trip: saga "trip" has no step' }]],
     [
       'UNKNOWN_DEPENDENCY',
       { hotel: {}, mail: { dependsOn: ['hotle', 'elsewhere'] } },
@@ -302,7 +302,7 @@ describe('buildDefinition', () => {
     const missing = {
       kind: 'MISSING_COMPENSATION',
       message:
-        'Trip.hotel: a later step may fail and nothing undoes "hotel"; add @Compensate(\'hotel\') or readOnly: true',
+        'Trip.hotel: a later step may fail and nothing undoes "hotel"; give it a compensation or readOnly: true',
     };
 
     it('warns, but not of a step that only reads, of the pivot, or of what is after it', () => {
@@ -391,12 +391,12 @@ describe('exploreSagas', () => {
       imports: [DiscoveryModule, ...modules],
       providers: [...providers],
     }).compile();
-    const registry = new SagaRegistry();
+    const registry = new SagaRegistry(defaults);
     const log = new MemoryLog();
     const [discovery, scanner] = [app.get(DiscoveryService), app.get(MetadataScanner)];
     const faults = (): readonly DefinitionFault[] => {
       try {
-        exploreSagas({ discovery, scanner, registry, defaults, log });
+        exploreSagas({ discovery, scanner, registry, log });
         return [];
       } catch (error) {
         if (error instanceof SagaDefinitionError) return error.faults;
@@ -594,23 +594,25 @@ describe('exploreSagas', () => {
           message:
             'OtherTripSaga: the saga "trip" version 1 is TripSaga already; choose another name or version',
         },
-        { kind: 'INVALID_OPTION', message: 'NamelessSaga: @Saga needs a name' },
+        { kind: 'INVALID_OPTION', message: 'NamelessSaga: a saga needs a name' },
         {
           kind: 'INVALID_OPTION',
           message: 'NamelessSaga: version: expected a whole number of at least 1, got 0',
         },
-        { kind: 'NO_STEPS', message: 'NamelessSaga: saga "" has no @SagaStep' },
+        { kind: 'NO_STEPS', message: 'NamelessSaga: saga "" has no step' },
         {
           kind: 'UNKNOWN_SAGA',
           message: 'Stray.alone: Stray is no @Saga; name the saga it belongs to: { saga: ... }',
         },
         {
           kind: 'UNKNOWN_SAGA',
-          message: 'Stray.back: the saga "tripp" is not among the providers of this application',
+          message:
+            'Stray.back: the saga "tripp" is not among the providers of this application, nor given to SagazModule.forFeature',
         },
         {
           kind: 'UNKNOWN_SAGA',
-          message: 'Stray.lost: the saga Map is not among the providers of this application',
+          message:
+            'Stray.lost: the saga Map is not among the providers of this application, nor given to SagazModule.forFeature',
         },
       ]),
     );
