@@ -37,6 +37,7 @@ export type {
   SagaOptions,
   StepOptions,
 } from './saga/definition/saga-options.js';
+export type { StandardSchema } from './saga/definition/standard-schema.js';
 export type { InputOf, ResultsOf, SagaRef } from './saga/definition/saga-types.js';
 export type { Retry, RetryOptions } from './saga/retry/retry-policy.js';
 export { SagaStatus } from './saga/state/saga-status.js';
@@ -79,4 +80,5 @@ export {
   UnknownDestinationError,
   type DefinitionFault,
   type DefinitionFaultKind,
+  type InputIssue,
 } from './saga/state/errors.js';

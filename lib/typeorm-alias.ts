@@ -34,12 +34,26 @@ export type CompensationContext<I = unknown, T = unknown, R = Record<string, unk
 >;
 
 /**
- * A saga written as a chain of calls instead of a class: `I` is the input, `R` the results of its steps by name. Each
- * call returns a new builder, so a beginning can be shared.
+ * A saga written as a chain of calls instead of a class: `I` is the input, `R` the results of its steps by name, `Given`
+ * what callers hand in where a schema makes something else of it. Each call returns a new builder, so a beginning can
+ * be shared.
  */
-export type ClassicSaga<I = unknown, R extends object = NoResults> = ClassicSagaCore<I, R, EntityManager>;
-export const ClassicSaga: new <I = unknown>(name: string, options?: ClassicSagaOptions) => ClassicSaga<I> =
-  ClassicSagaCore;
+export interface ClassicSaga<I = unknown, R extends object = NoResults, Given = I> extends ClassicSagaCore<
+  I,
+  R,
+  EntityManager,
+  Given
+> {
+  /** The same saga with one more step. */
+  step<N extends string, T>(
+    name: N,
+    step: ClassicStep<I, R, T>,
+  ): ClassicSaga<I, R & { readonly [K in N]: Awaited<T> }, Given>;
+}
+export const ClassicSaga: new <I = unknown, Given = I>(
+  name: string,
+  options?: ClassicSagaOptions<I, Given>,
+) => ClassicSaga<I, NoResults, Given> = ClassicSagaCore;
 
 /** A step of a `ClassicSaga`: `R` are the results of the steps before it, `T` is what its action returns. */
 export type ClassicStep<I, R extends object, T> = CoreStep<I, R, T, EntityManager>;

@@ -8,6 +8,7 @@ import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { readDefinitions } from './definition/definition-source.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
 import type { SagaRegistry } from './definition/saga-registry.js';
+import { validInput } from './definition/standard-schema.js';
 import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
 import { readySteps } from './execution/decisions.js';
 import { EndWatch } from './execution/end-watch.js';
@@ -103,7 +104,8 @@ export class SagaOrchestrator<Tx = unknown> {
     options: StartOptions<Tx> = {},
   ): Promise<SagaHandle<ResultsOf<T>>> {
     const definition = this.settings.registry.resolve(saga, options.version);
-    const fresh = this.newSaga(definition, this.inputText(definition, input), options);
+    const valid = await validInput(definition.name, definition.input, input);
+    const fresh = this.newSaga(definition, this.inputText(definition, valid), options);
     const { outcome, sagaId } = await this.create(fresh, options.manager);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };

@@ -2,6 +2,7 @@
  * Compiled by `tsc --noEmit`, never run. A program that must be refused stands under @ts-expect-error: when the
  * compiler begins to accept it, that line is an error itself.
  */
+import { z } from 'zod';
 import {
   ClassicSaga,
   Compensate,
@@ -17,6 +18,7 @@ import {
   type SagaDefinition,
   type SagaOrchestrator,
   type SagaResult,
+  type StandardSchema,
 } from '../../lib/index.js';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -422,4 +424,41 @@ export async function classic(orchestrator: SagaOrchestrator): Promise<void> {
   await orchestrator.execute(transfer, { from: 'ann', cents: '5' });
   // @ts-expect-error a builder is no saga
   await orchestrator.execute(trip, { traveller: 'Kari', nights: 1 });
+}
+
+const parcel = z.object({ weight: z.coerce.number(), label: z.string().default('none') });
+const hidden: StandardSchema<string, Room> = {
+  '~standard': { version: 1, vendor: 'own', validate: () => ({ value: { number: 1 } }) },
+};
+
+/** The schema tells what the input is, to the steps and to callers. */
+export const parcels = new ClassicSaga('parcel', { input: parcel })
+  .step('weigh', {
+    action: (ctx) => {
+      holds<Equal<typeof ctx.input.label, string>>();
+      return ctx.input.weight;
+    },
+  })
+  .build();
+holds<Equal<InputOf<typeof parcels>, { weight: unknown; label?: string | undefined }>>();
+
+export const rooms = new ClassicSaga('room', { input: hidden })
+  .step('book', { action: (ctx) => ctx.input.number })
+  .build();
+holds<Equal<InputOf<typeof rooms>, string>>();
+
+@Saga({ name: 'parcel-class', input: parcel })
+export class ParcelSaga {}
+
+// @ts-expect-error a class is no schema
+@Saga({ name: 'parcel-class', input: Date })
+export class WrongSchemaSaga {}
+
+// @ts-expect-error the schema makes something else than the input that is named
+export const other = new ClassicSaga<Trip>('trip', { input: parcel });
+
+export async function checked(orchestrator: SagaOrchestrator): Promise<void> {
+  await orchestrator.start(parcels, { weight: '7' });
+  // @ts-expect-error a label is a text
+  await orchestrator.start(parcels, { weight: '7', label: 7 });
 }

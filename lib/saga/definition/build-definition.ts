@@ -11,6 +11,7 @@ import {
 } from './saga-definition.js';
 import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga-draft.js';
 import { compensationOptions, sagaFields, stepOptions, type ResolvedSagaDefaults } from './saga-options.js';
+import { standardSchema } from './standard-schema.js';
 import { StepGraph } from './step-graph.js';
 
 export interface BuiltDefinition {
@@ -24,6 +25,7 @@ export interface BuiltDefinition {
 export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults): BuiltDefinition {
   const notes: string[] = [];
   const options = section(sagaFields(defaults))(draft.options, new Place(draft.place, notes));
+  const input = standardSchema()(draft.input, new Place(`${draft.place}.input`, notes));
   const steps = buildSteps(draft, options, notes);
   const naming = namingFaults(draft, steps);
   // Without known names there is no graph that could be looked at.
@@ -42,7 +44,7 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
   ];
   if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
   const { name, version } = draft;
-  const definition = branded({ name, version, options, steps, graph, compensations, draft });
+  const definition = branded({ name, version, input, options, steps, graph, compensations, draft });
   return { definition, faults: [], warnings: options.strict ? [] : missing };
 }
 

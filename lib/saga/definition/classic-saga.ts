@@ -4,8 +4,16 @@ import type { ActionContext, ProbeResult, ProbingContext, UndoContext } from './
 import type { SagaDefinition } from './saga-definition.js';
 import type { CompensationDraft, Handler, SagaDraft, StepDraft } from './saga-draft.js';
 import { SAGA_DEFAULTS, type CompensateOptions, type SagaOptions, type StepOptions } from './saga-options.js';
+import type { StandardSchema } from './standard-schema.js';
 
-export type ClassicSagaOptions = Omit<SagaOptions, 'name'>;
+/** Options of `ClassicSaga`: those of `@Saga` but its name. A schema tells what the input is: `Given` by callers, `I` to the steps. */
+export interface ClassicSagaOptions<I = unknown, Given = I> extends Omit<SagaOptions, 'name' | 'input'> {
+  /**
+   * A schema of zod, valibot, arktype or any other library that follows Standard Schema. Input is checked by it before
+   * anything is stored, and what it returns is what the steps see. Default: anything that JSON can hold.
+   */
+  input?: StandardSchema<Given, I> | undefined;
+}
 
 /** The results of a saga that has no step yet. */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- `object` would be no record of results
@@ -35,23 +43,23 @@ type Probed<T> = ProbeResult<T> | Promise<ProbeResult<T>>;
  * A saga written as a chain of calls instead of a class. Each call returns a new builder, so a beginning can be shared.
  * Without any `dependsOn`, steps run in the order they are written; with one, the graph alone decides.
  */
-export class ClassicSaga<I = unknown, R extends object = NoResults, Tx = unknown> {
+export class ClassicSaga<I = unknown, R extends object = NoResults, Tx = unknown, Given = I> {
   private draft: SagaDraft;
 
   /** @param name unique in the application together with `version`; never change it while sagas are stored */
-  constructor(name: string, { version = 1, ...options }: ClassicSagaOptions = {}) {
+  constructor(name: string, { version = 1, input, ...options }: ClassicSagaOptions<I, Given> = {}) {
     const place = `ClassicSaga "${name}"`;
-    this.draft = { name, version, place, options, steps: [], compensations: [] };
+    this.draft = { name, version, place, input, options, steps: [], compensations: [] };
   }
 
   /** The same saga with one more step. */
   step<N extends string, T>(
     name: N,
     step: ClassicStep<I, R, T, Tx>,
-  ): ClassicSaga<I, R & { readonly [K in N]: Awaited<T> }, Tx> {
+  ): ClassicSaga<I, R & { readonly [K in N]: Awaited<T> }, Tx, Given> {
     const { steps, compensations } = this.draft;
     const place = `${this.draft.place} step "${name}"`;
-    const next = new ClassicSaga<I, R & { readonly [K in N]: Awaited<T> }, Tx>(this.draft.name);
+    const next = new ClassicSaga<I, R & { readonly [K in N]: Awaited<T> }, Tx, Given>(this.draft.name);
     next.draft = {
       ...this.draft,
       steps: [...steps, stepDraft(name, place, step)],
@@ -61,10 +69,10 @@ export class ClassicSaga<I = unknown, R extends object = NoResults, Tx = unknown
   }
 
   /** The definition, to be given to `SagazModule.forFeature` or `orchestrator.register`. @throws SagaDefinitionError with every fault */
-  build(): SagaDefinition<I, R> {
+  build(): SagaDefinition<Given, R> {
     const { definition, faults } = buildDefinition(this.draft, SAGA_DEFAULTS);
     if (!definition) throw new SagaDefinitionError(faults);
-    return definition as SagaDefinition<I, R>;
+    return definition as SagaDefinition<Given, R>;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ResolvedCompensateOptions, ResolvedSagaDefaults, ResolvedStepOptions } from './saga-options.js';
 import type { CompensationGraph } from './compensation-graph.js';
 import type { Handler, SagaDraft } from './saga-draft.js';
+import type { StandardSchema } from './standard-schema.js';
 import type { StepGraph } from './step-graph.js';
 
 export type { Handler };
@@ -33,6 +34,8 @@ const BRAND = Symbol.for('nestjs-sagaz:definition');
 export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly name: string;
   readonly version: number;
+  /** What the input must be at `start`; undefined where anything may be given. */
+  readonly input: StandardSchema | undefined;
   readonly options: ResolvedSagaDefaults;
   readonly steps: ReadonlyMap<string, StepDefinition>;
   readonly graph: StepGraph;

@@ -7,6 +7,8 @@ export interface SagaDraft {
   readonly version: number;
   /** The class or builder, for messages. */
   readonly place: string;
+  /** The schema of the input. */
+  readonly input?: unknown;
   /** As the user gave them. */
   readonly options: unknown;
   readonly steps: readonly StepDraft[];

@@ -1,5 +1,6 @@
 import type { Duration } from '../../runtime/duration.js';
 import { bool, callable, duration, integer, oneOf, section } from '../../runtime/readers.js';
+import type { StandardSchema } from './standard-schema.js';
 import { retry, type ResolvedRetry, type Retry } from '../retry/retry-policy.js';
 
 /** What becomes of the steps that run beside a step that failed; in no case does a new attempt begin. */
@@ -46,6 +47,11 @@ export interface SagaOptions extends SagaDefaults {
   name: string;
   /** A whole number from 1; raise it when the steps change while sagas are running. Default 1. */
   version?: number | undefined;
+  /**
+   * A schema of zod, valibot, arktype or any other library that follows Standard Schema. Input is checked by it before
+   * anything is stored, and what it returns is what the steps see. Default: anything that JSON can hold.
+   */
+  input?: StandardSchema | undefined;
 }
 
 /** Which outcomes of a step call for its undo. */

@@ -6,10 +6,25 @@ export class SagaNotFoundError extends SagazHttpError {
   readonly status = 404;
 }
 
-/** The input of a saga, or an event, holds something that cannot be stored; the message names the place. */
+/** Input refused by its schema, or input or an event that cannot be stored; the message names the place. */
 export class SagaInputError extends SagazHttpError {
   readonly code = 'SAGAZ_INVALID_INPUT';
   readonly status = 400;
+
+  /** @param issues what the schema of the saga found; empty when the error comes from elsewhere */
+  constructor(
+    message: string,
+    readonly issues: readonly InputIssue[] = [],
+  ) {
+    super(message);
+  }
+}
+
+/** Something that a schema found wrong in an input. */
+export interface InputIssue {
+  /** Begins with `input`, such as `input.items.0.quantity`. */
+  readonly path: string;
+  readonly message: string;
 }
 
 /** An input, result or payload is larger than the option `payload.maxBytes`. */
