@@ -37,6 +37,7 @@ export type {
   SagaOptions,
   StepOptions,
 } from './saga/definition/saga-options.js';
+export type { SagaPlan } from './saga/definition/saga-plan.js';
 export type { StandardSchema } from './saga/definition/standard-schema.js';
 export type { InputOf, ResultsOf, SagaRef } from './saga/definition/saga-types.js';
 export type { Retry, RetryOptions } from './saga/retry/retry-policy.js';

@@ -7,6 +7,7 @@ import type { Log } from '../runtime/log.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { readDefinitions } from './definition/definition-source.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
+import { planOf, type SagaPlan } from './definition/saga-plan.js';
 import type { SagaRegistry } from './definition/saga-registry.js';
 import { validInput } from './definition/standard-schema.js';
 import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
@@ -170,6 +171,14 @@ export class SagaOrchestrator<Tx = unknown> {
     if (registry.has(definition)) return;
     const { sources, faults } = readDefinitions([definition], 'orchestrator.register');
     for (const { kind, message } of registry.register(sources, faults)) log.warn(`${message} [${kind}]`);
+  }
+
+  /**
+   * What a saga would do: its order and, for a failure at each step, its undos. Nothing is run.
+   * @throws SagaNotFoundError
+   */
+  plan(saga: SagaRef, { version }: Pick<ExecuteOptions, 'version'> = {}): SagaPlan {
+    return planOf(this.settings.registry.resolve(saga, version));
   }
 
   /** Ends every wait for a result. */

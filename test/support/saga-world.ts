@@ -63,12 +63,13 @@ export function draftOf(steps: TestSteps, options: SagaDefaults = {}): SagaDraft
       place: `Trip.${name}`,
       foreign: false,
     })),
-    compensations: entries.flatMap(([step, { undo, undoOptions }]) =>
+    compensations: entries.flatMap(([step, { undo, undoOptions: { after, ...options } = {} }]) =>
       undo
         ? [
             {
               step,
-              options: undoOptions,
+              after,
+              options,
               handler: (ctx: unknown) => undo(ctx as Undo),
               place: `Trip.undo ${step}`,
             },

@@ -1,3 +1,5 @@
+import { mermaid } from './mermaid.js';
+
 export interface GraphNode {
   readonly name: string;
   readonly dependsOn: readonly string[];
@@ -66,6 +68,15 @@ export class StepGraph {
   phase(name: string): Phase {
     if (name === this.pivot) return 'pivot';
     return this.pivot !== undefined && this.ancestors(name).has(this.pivot) ? 'after' : 'before';
+  }
+
+  /** Mermaid text of the graph, with the pivot drawn as a point of no return. */
+  toMermaid(): string {
+    const edges = this.names.flatMap((name) => this.dependencies(name).map((it) => [it, name] as const));
+    return mermaid(
+      this.names.map((name) => ({ name, pivot: name === this.pivot })),
+      edges,
+    );
   }
 
   private collectAncestors(name: string, found = new Set<string>()): ReadonlySet<string> {
