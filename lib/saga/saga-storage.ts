@@ -39,9 +39,9 @@ export interface SagaWrite {
   /** Events that become visible together with the entries. */
   readonly events: readonly OutboxRecord[];
   /** The new status, when it changes. */
-  readonly status?: SagaStatus;
+  readonly status?: SagaStatus | undefined;
   /** With an ended status: JSON texts of the results and of the error. */
-  readonly end?: { readonly results: string; readonly error: string | null };
+  readonly end?: { readonly results: string; readonly error: string | null } | undefined;
   /**
    * The pivot starts with it. Such a write, and one that completes the saga, is not stored when a cancel was requested:
    * one row decides between the two.

@@ -23,7 +23,8 @@ export interface MemorySaga {
   pivotLaunched: boolean;
 }
 
-export interface MemoryEntry extends JournalEntry {
+export interface MemoryEntry {
+  readonly entry: JournalEntry;
   /** By the monotonic clock. */
   readonly at: number;
 }

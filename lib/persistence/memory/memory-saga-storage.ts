@@ -83,7 +83,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     // Entries have their numbers without a gap.
     const fresh = write.entries.filter(({ seq }) => seq > row.journal.length);
     if (fresh.length === 0 && write.entries.length > 0) return;
-    for (const entry of fresh) row.journal.push({ ...entry, at });
+    for (const entry of fresh) row.journal.push({ entry, at });
     this.database.addEvents(write.events);
     if (write.status) row.status = write.status;
     if (write.launchesPivot) row.pivotLaunched = true;
@@ -147,7 +147,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     if (!row || !REOPENED.has(row.status)) return Promise.resolve(undefined);
     const entry = { kind: 'late_completed', step, attempt: 0, launch: [], data: text } as const;
     const seq = row.journal.length + 1;
-    row.journal.push({ ...entry, seq, epoch: row.epoch + 1, at: this.clock.monotonic() });
+    row.journal.push({ entry: { ...entry, seq, epoch: row.epoch + 1 }, at: this.clock.monotonic() });
     row.status = 'compensating';
     row.endedAt = null;
     this.database.unfinished.add(row);
@@ -181,13 +181,13 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
     const journal = this.database.sagas.get(sagaId)?.journal ?? [];
     const now = this.clock.monotonic();
-    return Promise.resolve(journal.map(({ at, ...entry }) => ({ ...entry, ageMs: now - at })));
+    return Promise.resolve(journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at })));
   }
 
   /** Under this epoch: what another owner wrote is a matter of the fence. */
   private has({ sagaId, epoch, entries }: SagaWrite): boolean {
     const row = this.database.sagas.get(sagaId);
-    return row?.epoch === epoch && entries.some(({ seq }) => row.journal.some((entry) => entry.seq === seq));
+    return row?.epoch === epoch && entries.some(({ seq }) => seq <= row.journal.length);
   }
 
   private takeKey({ name, idempotencyKey, sagaId, inputHash }: NewSaga) {
@@ -230,7 +230,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const now = this.clock.monotonic();
     const { sagaId, name, version, input, correlationId, launch } = row.saga;
     const { epoch, status, cancelRequested, deadlineAt } = row;
-    const journal = row.journal.map(({ at, ...entry }) => ({ ...entry, ageMs: now - at }));
+    const journal = row.journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at }));
     return {
       sagaId,
       name,

@@ -47,13 +47,19 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
       return withoutAttempts(definition, state, dataOf<ReleaseRecord>(entry));
     case 'compensating':
       return giveUp(definition, state, entry);
-    case 'probed':
-      return withStep(state, name, dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry));
+    case 'probed': {
+      const found = dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry);
+      return withStep(state, name, (step) => ({ ...step, ...found }));
+    }
     case 'step_completed':
-      return withStep(state, name, {
-        ...{ status: 'completed', outcome: 'completed', result: entry.data },
-        ...{ interrupted: false, pause: undefined },
-      });
+      return withStep(state, name, (step) => ({
+        ...step,
+        status: 'completed',
+        outcome: 'completed',
+        result: entry.data,
+        interrupted: false,
+        pause: undefined,
+      }));
     case 'step_retrying':
     case 'undo_retrying':
       return retrying(state, entry);
@@ -70,13 +76,19 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
 function retrying(state: SagaState, entry: JournalEntry): SagaState {
   const name = entry.step ?? '';
   const pause = pauseOf(entry);
-  if (entry.kind === 'undo_retrying') return withStep(state, name, { undoAttempts: entry.attempt, pause });
-  return withStep(state, name, { outcome: outcomeAfter(state, entry), launches: entry.attempt, pause });
+  const { attempt } = entry;
+  if (entry.kind === 'undo_retrying')
+    return withStep(state, name, (step) => ({ ...step, undoAttempts: attempt, pause }));
+  const outcome = outcomeAfter(state, entry);
+  return withStep(state, name, (step) => ({ ...step, outcome, launches: attempt, pause }));
 }
 
 function stepFailed(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const facts = { status: 'failed', outcome: outcomeAfter(state, entry), pause: undefined } as const;
-  return giveUp(definition, withStep(state, entry.step ?? '', facts), entry);
+  const outcome = outcomeAfter(state, entry);
+  const next = withStep(state, entry.step ?? '', (step) => ({
+    ...{ ...step, status: 'failed', outcome, pause: undefined },
+  }));
+  return giveUp(definition, next, entry);
 }
 
 /** The worst of what was known and what this attempt tells. */
@@ -107,12 +119,14 @@ function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntr
 /** An effect that showed only when its step had been given up: its undo runs (again), also after the saga's end. */
 function lateCompleted(state: SagaState, entry: JournalEntry): SagaState {
   const name = entry.step ?? '';
-  const { status, lates } = stateOf(state, name);
-  const undone = status === 'compensated' || status === 'compensation_failed';
-  const next = withStep(state, name, {
-    ...(undone && { status: 'failed', undoAttempts: 0, undoFailure: undefined }),
-    ...{ outcome: 'completed', result: entry.data, lates: lates + 1, interrupted: false, pause: undefined },
-  });
+  const next = withStep(state, name, (step) => ({
+    ...(step.undoFailure || step.status === 'compensated' ? { ...step, ...AGAIN } : step),
+    outcome: 'completed',
+    result: entry.data,
+    lates: step.lates + 1,
+    interrupted: false,
+    pause: undefined,
+  }));
   const ended = state.status === 'compensated' || state.status === 'failed';
   return ended ? { ...next, status: transition(state.status, 'compensating') } : next;
 }
@@ -120,15 +134,17 @@ function lateCompleted(state: SagaState, entry: JournalEntry): SagaState {
 /** An undo that did not know of the latest result has not undone it. */
 function undoEnded(state: SagaState, entry: JournalEntry): SagaState {
   const name = entry.step ?? '';
-  const step = stateOf(state, name);
   const seen = dataOf<Partial<UndoneRecord>>(entry).lates ?? 0;
-  const again = { pause: undefined, status: 'failed', undoAttempts: 0 } as const;
-  if (seen < step.lates) return withStep(state, name, again);
-  if (entry.kind === 'undo_completed')
-    return withStep(state, name, { pause: undefined, status: 'compensated' });
-  const undoFailure = dataOf<FailureRecord>(entry);
-  return withStep(state, name, { pause: undefined, status: 'compensation_failed', undoFailure });
+  return withStep(state, name, (before) => {
+    const step = { ...before, pause: undefined };
+    if (seen < step.lates) return { ...step, ...AGAIN };
+    if (entry.kind === 'undo_completed') return { ...step, status: 'compensated' };
+    return { ...step, status: 'compensation_failed', undoFailure: dataOf<FailureRecord>(entry) };
+  });
 }
+
+/** An undo that has to run from the beginning. */
+const AGAIN = { status: 'failed', undoAttempts: 0, undoFailure: undefined } as const;
 
 /**
  * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched

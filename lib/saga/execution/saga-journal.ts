@@ -163,40 +163,50 @@ export class SagaJournal {
   private fold(facts: readonly Fact[], again: readonly string[]): Change {
     const { definition, owner, saga } = this;
     const { sagaId, epoch } = saga;
-    const entries: JournalEntry[] = [];
+    const entries: (JournalEntry & { launch: readonly string[] })[] = [];
     let next = this.current;
     for (const { kind, step, attempt, data } of facts) {
-      const entry = { seq: next.seq + 1, epoch, kind, step, attempt, data, launch: [] };
+      const entry = { seq: next.seq + 1, epoch, kind, step, attempt, data, launch: NOTHING };
       next = applyEntry(definition, next, entry);
       entries.push(entry);
     }
     next = launchSteps(next, again);
-    const ready = owner.mayLaunch ? readySteps(definition, next) : [];
+    const ready = owner.mayLaunch ? readySteps(definition, next) : NOTHING;
     next = launchSteps(next, ready);
     const launch = again.length === 0 ? ready : [...again, ...ready];
-    const last = entries.pop();
-    if (last) entries.push({ ...last, launch });
+    const last = entries.at(-1);
+    if (last) last.launch = launch;
     const status = reachedStatus(definition, next, owner.undoing);
     if (status !== next.status) next = { ...next, status };
     const events = facts.length === 1 ? (facts[0]?.events ?? []) : facts.flatMap((fact) => fact.events);
-    return { write: { sagaId, epoch, entries, events, ...this.changes(next, launch) }, launch, next };
+    const write = {
+      sagaId,
+      epoch,
+      entries,
+      events,
+      launchesPivot: this.hasPivot(launch),
+      ...this.changes(next),
+    };
+    return { write, launch, next };
   }
 
-  /** What changes beside the journal. */
-  private changes(
-    next: SagaState,
-    launch: readonly string[],
-  ): Pick<SagaWrite, 'status' | 'end' | 'launchesPivot'> {
-    const ended = isEnded(next.status) && next.started === 0;
-    const status = ended || !isEnded(next.status) ? next.status : this.stored;
+  private hasPivot(launch: readonly string[]): boolean {
     const { pivot } = this.definition.graph;
-    return {
-      ...(status !== this.stored && { status }),
-      ...(ended && { end: endOf(this.definition, next) }),
-      ...(pivot !== undefined && launch.includes(pivot) && { launchesPivot: true }),
-    };
+    return pivot !== undefined && launch.includes(pivot);
+  }
+
+  /** What changes in the saga's row. */
+  private changes(next: SagaState): Pick<SagaWrite, 'status' | 'end'> {
+    if (next.status === this.stored) return NO_CHANGE;
+    if (!isEnded(next.status)) return { status: next.status, end: undefined };
+    // It ends with its last handler.
+    if (next.started > 0) return NO_CHANGE;
+    return { status: next.status, end: endOf(this.definition, next) };
   }
 }
+
+const NOTHING: readonly string[] = [];
+const NO_CHANGE = { status: undefined, end: undefined };
 
 /** The storage refuses it when a cancel was requested: the point of no return and a cancel exclude each other. */
 function isConditional({ launchesPivot, status }: SagaWrite): boolean {

@@ -79,33 +79,33 @@ export function stateOf(state: SagaState, name: string): StepState {
  * The state with other facts about one step. Copies an array of pointers, and looks only at the steps that follow this
  * one: a long saga costs no more per step than a short one.
  */
-export function withStep(state: SagaState, name: string, facts: Partial<StepState>): SagaState {
-  const { graph } = state.definition;
-  const index = graph.index(name) ?? -1;
+export function withStep(state: SagaState, name: string, change: (step: StepState) => StepState): SagaState {
+  const index = state.definition.graph.index(name) ?? -1;
   const before = state.steps[index] ?? UNTOUCHED;
-  const after = { ...before, ...facts };
+  const after = change(before);
   const steps = state.steps.slice();
   steps[index] = after;
-  const next = {
+  if (before.status === after.status) return { ...state, steps };
+  return {
     ...state,
     steps,
     started: state.started + count(after, 'started') - count(before, 'started'),
     completed: state.completed + count(after, 'completed') - count(before, 'completed'),
+    ready: readyAfter(state, steps, name),
   };
-  if (before.status === after.status) return next;
-  return { ...next, ready: readyAfter(next, name, after) };
 }
 
 /** The state with every step mapped, for what concerns the saga as a whole. */
 export function mapSteps(state: SagaState, map: (name: string, step: StepState) => StepState): SagaState {
-  const { names } = state.definition.graph;
+  const { definition } = state;
+  const { names } = definition.graph;
   const steps = state.steps.map((step, index) => map(names[index] ?? '', step));
-  const next = { ...state, steps };
   return {
-    ...next,
+    ...state,
+    steps,
     started: steps.filter(({ status }) => status === 'started').length,
     completed: steps.filter(({ status }) => status === 'completed').length,
-    ready: names.filter((name) => isReady(next, name)),
+    ready: names.filter((name) => isReady(definition, steps, name)),
   };
 }
 
@@ -113,26 +113,25 @@ export function mapSteps(state: SagaState, map: (name: string, step: StepState) 
 export function launchSteps(state: SagaState, names: readonly string[]): SagaState {
   let next = state;
   for (const name of names) {
-    next = withStep(next, name, { status: 'started', launches: stateOf(next, name).launches + 1 });
+    next = withStep(next, name, (step) => ({ ...step, status: 'started', launches: step.launches + 1 }));
   }
   return next;
 }
 
-function readyAfter(state: SagaState, name: string, step: StepState): readonly string[] {
-  const { ready } = state;
-  if (step.status === 'completed') {
-    const fresh = state.definition.graph.followers(name).filter((follower) => isReady(state, follower));
+function readyAfter({ definition, ready }: SagaState, steps: readonly StepState[], name: string) {
+  const { graph } = definition;
+  const { status } = steps[graph.index(name) ?? -1] ?? UNTOUCHED;
+  if (status === 'completed') {
+    const fresh = graph.followers(name).filter((follower) => isReady(definition, steps, follower));
     return fresh.length === 0 ? ready : [...ready, ...fresh];
   }
-  return ready.includes(name) && step.status !== 'not_started'
-    ? ready.filter((other) => other !== name)
-    : ready;
+  return ready.includes(name) && status !== 'not_started' ? ready.filter((other) => other !== name) : ready;
 }
 
-function isReady(state: SagaState, name: string): boolean {
-  if (stateOf(state, name).status !== 'not_started') return false;
-  const dependencies = state.definition.graph.dependencies(name);
-  return dependencies.every((dependency) => stateOf(state, dependency).status === 'completed');
+function isReady({ graph }: SagaDefinition, steps: readonly StepState[], name: string): boolean {
+  const status = (other: string) => steps[graph.index(other) ?? -1]?.status;
+  if (status(name) !== 'not_started') return false;
+  return graph.dependencies(name).every((dependency) => status(dependency) === 'completed');
 }
 
 function count({ status }: StepState, wanted: StepStatus): number {
