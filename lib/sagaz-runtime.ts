@@ -6,6 +6,7 @@ import type { Persistence } from './persistence/persistence.js';
 import type { Clock } from './runtime/clock.js';
 import { errorText } from './runtime/error-text.js';
 import type { Log } from './runtime/log.js';
+import { Telemetry } from './runtime/telemetry.js';
 import { within } from './runtime/within.js';
 import { SagaRegistry } from './saga/definition/saga-registry.js';
 import { SagaExecutor } from './saga/execution/saga-executor.js';
@@ -26,6 +27,7 @@ export class SagazRuntime {
   readonly orchestrator: SagaOrchestrator;
   readonly outbox: Outbox;
   readonly relay: OutboxWorker;
+  readonly telemetry: Telemetry;
   private readonly lease: WorkerLease;
   private readonly executor: SagaExecutor;
   private readonly sagaWorker: SagaWorker;
@@ -37,6 +39,7 @@ export class SagazRuntime {
     this.registry = new SagaRegistry(options.sagas);
     const common = { clock, log, registry: this.registry, leaseMs: worker.lease };
     const storage = persistence.sagas;
+    this.telemetry = new Telemetry(worker.id, clock, log);
     this.lease = new WorkerLease({ ...common, id: worker.id, storage });
     const identity = this.lease;
     this.relay = new OutboxWorker({
@@ -52,7 +55,16 @@ export class SagazRuntime {
     const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
     const wake = () => this.sagaWorker.wake();
     const wakes = { wakeRelay, wakeClaims: wake };
-    this.executor = new SagaExecutor({ ...common, ...limits, ...wakes, identity, storage, events });
+    const { telemetry } = this;
+    this.executor = new SagaExecutor({
+      ...common,
+      ...limits,
+      ...wakes,
+      identity,
+      storage,
+      events,
+      telemetry,
+    });
     this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
     const claimAwaited = (sagaId: string) => this.sagaWorker.claimAwaited(sagaId);
     const { executor } = this;

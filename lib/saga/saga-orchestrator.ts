@@ -268,6 +268,7 @@ function ownedHere({ sagaId, name, version, input, correlationId, launch, timeou
     journal: [],
     silentMs: undefined,
     cancelRequested: false,
+    ageMs: 0,
   } as const;
   return { sagaId, name, version, input, correlationId, launch, deadlineInMs: timeoutMs, ...fresh };
 }

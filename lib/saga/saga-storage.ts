@@ -90,6 +90,8 @@ export interface ClaimedSaga {
   /** Steps launched by the saga's first row. */
   readonly launch: readonly string[];
   readonly journal: readonly JournalEntry[];
+  /** Milliseconds since it was started. */
+  readonly ageMs: number;
   /** Milliseconds since the previous owner was last heard of; undefined when it had none or let go of it. */
   readonly silentMs: number | undefined;
   /** A cancel was requested while nobody ran it, or while its owner did not know. */

@@ -12,6 +12,7 @@ import {
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
 import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/definition/context.js';
+import { Telemetry } from '../../lib/runtime/telemetry.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { SagaExecutor } from '../../lib/saga/execution/saga-executor.js';
 import { SagaWorker } from '../../lib/saga/recovery/saga-worker.js';
@@ -125,6 +126,7 @@ export class SagaWorld {
     maxBytes: 10_000,
   };
   readonly log = new MemoryLog();
+  readonly telemetry = new Telemetry('of this process', this.clock, this.log);
   /** Of every worker. */
   readonly leaseMs = 10_000;
   maxResultBytes = 10_000;
@@ -156,7 +158,7 @@ export class SagaWorld {
       },
     });
     const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined } as const;
-    const claim = { cancelRequested: false, deadlineInMs: definition.options.timeout };
+    const claim = { cancelRequested: false, ageMs: 0, deadlineInMs: definition.options.timeout };
     return this.go({ ...created, ...fresh, ...claim }, definition);
   }
 
@@ -248,6 +250,7 @@ export class SagaWorld {
     };
     const settings = {
       ...{ storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay, lateResult },
+      telemetry: this.telemetry,
     };
     const runner = new SagaRunner(claimed, definition, settings);
     const done = runner.run();
@@ -273,6 +276,7 @@ export function processOf(
     ...common,
     identity: lease,
     events,
+    telemetry: new Telemetry(id, clock, log),
     maxSagas,
     maxResultBytes: 1_000,
     wakeRelay: () => undefined,

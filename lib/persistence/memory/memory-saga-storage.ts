@@ -243,6 +243,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       journal,
       silentMs,
       cancelRequested,
+      ageMs: this.clock.now() - row.startedAt.getTime(),
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
     };
   }

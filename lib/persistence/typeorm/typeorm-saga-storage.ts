@@ -164,6 +164,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return claimed.map((row) => ({
       ...row,
       epoch: Number(row.epoch),
+      ageMs: Number(row.ageMs),
       silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
       deadlineInMs: row.deadlineInMs === null ? undefined : Number(row.deadlineInMs),
       input: inputOf.get(row.sagaId) ?? 'null',
@@ -214,8 +215,12 @@ interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs'> {
   readonly ageMs: string;
 }
 
-interface ClaimedRow extends Omit<ClaimedSaga, 'epoch' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal'> {
+interface ClaimedRow extends Omit<
+  ClaimedSaga,
+  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal'
+> {
   readonly epoch: string;
+  readonly ageMs: string;
   readonly silentMs: string | null;
   readonly deadlineInMs: string | null;
 }

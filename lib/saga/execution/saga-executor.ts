@@ -177,14 +177,17 @@ export class SagaExecutor {
 
   /** A saga that its definition cannot explain is parked for an operator. */
   private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
-    const { registry, storage, log } = this.settings;
-    const { sagaId, epoch, name, version } = saga;
+    const { registry, storage, log, telemetry } = this.settings;
+    const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
     try {
       const definition = registry.find(name, version);
       if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
       return new SagaRunner(saga, definition, this.runnerSettings);
     } catch (error) {
-      log.error(`saga ${name} ${sagaId} is parked: ${errorText(error)}`);
+      const { code, message } = failureOf(error);
+      log.error(`saga ${name} ${sagaId} is parked: ${message}`);
+      const parked = { sagaId, saga: name, version, durationMs, code, standing: [] };
+      telemetry.emit('saga.parked', () => parked);
       const end = { results: '{}', error: JSON.stringify(failureOf(error)) };
       const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
       await storage.append(write).catch((fault: unknown) => {

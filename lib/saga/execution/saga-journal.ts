@@ -8,7 +8,7 @@ import { pivotLaunched, reachedStatus, readySteps } from './decisions.js';
 import { applyEntry, initialState } from './saga-fold.js';
 import { endOf } from './saga-result.js';
 import { launchSteps, type SagaState } from './saga-state.js';
-import type { Fact, Store } from './step-host.js';
+import type { Fact, Store } from './fact.js';
 
 /** What the journal asks of the saga's runner, and tells it. */
 export interface JournalOwner {
@@ -28,12 +28,14 @@ export interface Written {
   readonly entries: readonly JournalEntry[];
   readonly before: SagaState;
   readonly launch: readonly string[];
-  readonly ended: boolean;
+  readonly facts: readonly Fact[];
+  readonly end: SagaWrite['end'];
   readonly hasEvents: boolean;
 }
 
 interface Change {
   readonly write: SagaWrite;
+  readonly facts: readonly Fact[];
   readonly launch: readonly string[];
   readonly next: SagaState;
 }
@@ -151,12 +153,12 @@ export class SagaJournal {
     }
   }
 
-  private apply({ write, launch, next }: Change): void {
+  private apply({ write, facts, launch, next }: Change): void {
     const before = this.current;
     this.current = next;
     this.stored = write.status ?? this.stored;
     const { entries, events, end } = write;
-    this.owner.written({ entries, before, launch, ended: end !== undefined, hasEvents: events.length > 0 });
+    this.owner.written({ entries, facts, before, launch, end, hasEvents: events.length > 0 });
   }
 
   /** What the facts change: journal entries, the last one with what it launches, and the state after them. */
@@ -187,7 +189,7 @@ export class SagaJournal {
       launchesPivot: this.hasPivot(launch),
       ...this.changes(next),
     };
-    return { write, launch, next };
+    return { write, facts, launch, next };
   }
 
   private hasPivot(launch: readonly string[]): boolean {

@@ -2,6 +2,7 @@ import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
 import type { Log } from '../../runtime/log.js';
+import type { Telemetry } from '../../runtime/telemetry.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, LateResult, SagaRelease, SagaStorage, SagaWrite } from '../saga-storage.js';
@@ -14,8 +15,10 @@ import { ContextFactory } from './context-factory.js';
 import { readyUndos, relaunches, running } from './decisions.js';
 import { LostActions } from './lost-actions.js';
 import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
+import { SagaReporter } from './saga-reporter.js';
 import { stateOf, type SagaState } from './saga-state.js';
-import type { Fact, StepHost, Store } from './step-host.js';
+import type { Fact, Store } from './fact.js';
+import type { StepHost } from './step-host.js';
 import { actionJob, undoJob, type StepJob } from './step-job.js';
 import { StepRunner } from './step-runner.js';
 
@@ -29,6 +32,7 @@ export interface RunnerSettings {
   readonly maxResultBytes: number;
   /** Called after events were committed, so that the relay need not wait for its next poll. */
   readonly wakeRelay: () => void;
+  readonly telemetry: Telemetry;
   /** Called with a success that came when its saga had ended here. */
   readonly lateResult: (late: Omit<LateResult, 'workerId'>) => void;
 }
@@ -51,6 +55,7 @@ export class SagaRunner implements StepHost, JournalOwner {
   readonly log: Log;
   readonly maxResultBytes: number;
   readonly title: string;
+  readonly reporter: SagaReporter;
   /** From the drain on, and after a fault of the storage. */
   halting = false;
   private readonly journal: SagaJournal;
@@ -81,6 +86,7 @@ export class SagaRunner implements StepHost, JournalOwner {
     this.log = log;
     this.maxResultBytes = maxResultBytes;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
+    this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.contexts = new ContextFactory(saga, events);
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.jobs = new ActiveJobs(definition.options, clock);
@@ -98,6 +104,7 @@ export class SagaRunner implements StepHost, JournalOwner {
    */
   run(): Promise<RunEnd> {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
+    this.reporter.begun();
     if (fresh) this.startActions(this.saga.launch);
     else this.resume().catch((error: unknown) => this.lostTrack(error));
     if (this.halting) this.settle();
@@ -199,10 +206,12 @@ export class SagaRunner implements StepHost, JournalOwner {
     return this.jobs.undoing;
   }
 
-  written({ before, launch, ended, hasEvents }: Written): void {
+  written(write: Written): void {
+    const { before, launch, end, hasEvents } = write;
     this.wakeAt = undefined;
+    this.reporter.written(write, this.state());
     if (hasEvents) this.settings.wakeRelay();
-    if (ended) {
+    if (end) {
       this.finish('ended');
       return;
     }
@@ -252,7 +261,7 @@ export class SagaRunner implements StepHost, JournalOwner {
       if (this.journal.mayCancel) return this.journal.write([this.timedOut()]);
       // Turned back already: then what it waits for is aborted.
       if (this.state().status === 'compensating') this.jobs.abortActions(this.timeoutError());
-      else this.log.error(`${this.title} has not ended in time, and its pivot was launched: it goes on`);
+      else this.reporter.overdue(this.timeoutError().code);
     });
     return work.catch((error: unknown) => this.lostTrack(error));
   }
@@ -326,6 +335,7 @@ export class SagaRunner implements StepHost, JournalOwner {
     const { sagaId, epoch } = this.saga;
     const release = { entries: this.releaseEntries(), events: [], release: this.rest(), ...this.waiting() };
     await this.storage.append({ sagaId, epoch, ...release });
+    if (release.status === 'waiting') this.reporter.waiting();
     this.finish('released');
   }
 

@@ -25,12 +25,14 @@ export interface AttemptSettings {
 export class StepAttempt {
   /** Late results that an undo is told of. */
   private readonly lates: number;
+  private readonly beganAt: number;
 
   constructor(
     private readonly settings: AttemptSettings,
     private readonly number: number,
   ) {
     const { host, job } = settings;
+    this.beganAt = host.clock.monotonic();
     this.lates = stateOf(host.state(), job.step.name).lates;
   }
 
@@ -70,7 +72,8 @@ export class StepAttempt {
   }
 
   private returned({ events }: Attempt, value: unknown): Returned {
-    return { value, attempt: this.number, events, lates: this.lates };
+    const { number: attempt, lates, settings, beganAt } = this;
+    return { value, attempt, events, lates, durationMs: settings.host.clock.monotonic() - beganAt };
   }
 
   private call(attempt: Attempt): Promise<unknown> {

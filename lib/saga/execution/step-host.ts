@@ -1,20 +1,11 @@
-import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import type { Appended, SagaStorage, SagaWrite } from '../saga-storage.js';
-import type { JournalEntry } from '../state/journal.js';
+import type { SagaStorage } from '../saga-storage.js';
 import type { ContextFactory } from './context-factory.js';
+import type { Fact, Store } from './fact.js';
+import type { SagaReporter } from './saga-reporter.js';
 import type { SagaState } from './saga-state.js';
-
-/** Something that happened, to be written to the journal. */
-export interface Fact extends Pick<JournalEntry, 'kind' | 'step' | 'attempt' | 'data'> {
-  /** Become visible with the entry. */
-  readonly events: readonly OutboxRecord[];
-}
-
-/** How a write is stored, when not by an ordinary append. */
-export type Store = (write: SagaWrite) => Promise<Appended>;
 
 /** What a step needs of the saga it belongs to. */
 export interface StepHost {
@@ -24,6 +15,7 @@ export interface StepHost {
   readonly clock: Clock;
   readonly log: Log;
   readonly maxResultBytes: number;
+  readonly reporter: SagaReporter;
   /** Named in log lines. */
   readonly title: string;
   state(): SagaState;

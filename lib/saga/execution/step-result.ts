@@ -2,7 +2,8 @@ import { toJsonText } from '../../events/json-text.js';
 import { PayloadTooLargeError, ResultNotSerialisableError } from '../state/errors.js';
 import { failureOf, type UndoneRecord } from '../state/journal.js';
 import type { SagazError } from '../state/sagaz.error.js';
-import type { Fact, StepHost } from './step-host.js';
+import type { Fact } from './fact.js';
+import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
 
 /** What a handler returned, and the events it published. */
@@ -10,6 +11,7 @@ export interface Returned extends Pick<Fact, 'attempt' | 'events'> {
   readonly value: unknown;
   /** Late results of the step that an undo knew of. */
   readonly lates: number;
+  readonly durationMs: number;
 }
 
 /** An effect whose result cannot be kept is there all the same: the step is completed, and the saga cannot go on. */
@@ -25,10 +27,10 @@ export function completedFacts(host: StepHost, job: StepJob, returned: Returned)
 export function completedFact(
   { mode, kinds, step }: StepJob,
   text: string | null,
-  { attempt, events, lates }: Omit<Returned, 'value'>,
+  { attempt, events, lates, durationMs }: Omit<Returned, 'value'>,
 ): Fact {
   const data = mode === 'undo' ? undoneText({ lates }) : text;
-  return { kind: kinds.completed, step: step.name, attempt, data, events };
+  return { kind: kinds.completed, step: step.name, attempt, data, events, durationMs };
 }
 
 function undoneText(record: UndoneRecord): string | null {

@@ -39,6 +39,8 @@ export class StepRunner {
   private endPause: (() => void) | undefined;
   /** Late results that the last attempt of an undo was told of. */
   private lates = 0;
+  /** When the last attempt began. */
+  private beganAt = 0;
   private ended = false;
 
   constructor(
@@ -107,6 +109,9 @@ export class StepRunner {
     const { host, job } = this;
     const what = `${job.mode === 'undo' ? 'undo of ' : ''}step ${job.step.name} attempt ${attempt}`;
     host.log.warn(`${host.title}: ${what} failed, next in ${delayMs} ms: ${errorText(thrown)}`);
+    const { code } = failureOf(thrown);
+    const { outcome, durationMs } = this;
+    host.reporter.retrying(job, { attempt, durationMs, outcome, code });
     const isLong = delayMs > LONG_PAUSE_MS;
     if (isLong) {
       const data = JSON.stringify({ ...this.failure(thrown), delayMs, elapsedMs });
@@ -137,6 +142,10 @@ export class StepRunner {
     });
   }
 
+  private get durationMs(): number {
+    return this.host.clock.monotonic() - this.beganAt;
+  }
+
   /** The worst of all attempts, also of those before this process. */
   private get outcome(): Outcome {
     return this.known ?? stateOf(this.host.state(), this.job.step.name).outcome ?? 'failed';
@@ -149,6 +158,8 @@ export class StepRunner {
     for (let conflicts = 0; ; conflicts++) {
       host.requireLease();
       this.lates = stateOf(host.state(), job.step.name).lates;
+      this.beganAt = host.clock.monotonic();
+      host.reporter.attemptBegins(job, number);
       try {
         await new StepAttempt({ host, job, control, late }, number).run();
         return undefined;
@@ -185,7 +196,8 @@ export class StepRunner {
     const { job, lates } = this;
     const { kinds, step } = job;
     const data = JSON.stringify({ ...this.failure(error), ...(lates > 0 && { lates }) });
-    return this.host.record([{ kind: kinds.failed, step: step.name, attempt, data, events: [] }]);
+    const { durationMs } = this;
+    return this.host.record([{ kind: kinds.failed, step: step.name, attempt, data, events: [], durationMs }]);
   }
 
   private failure(error: unknown) {
@@ -225,7 +237,7 @@ export class StepRunner {
     if (answer.outcome === 'unknown') return false;
     const attempt = Math.max(1, job.firstAttempt);
     if (answer.outcome === 'completed' && job.mode === 'action') {
-      await this.complete({ value: answer.result, attempt, events: [], lates: 0 });
+      await this.complete({ value: answer.result, attempt, events: [], lates: 0, durationMs: 0 });
       return true;
     }
     // The result of the action is what its undo is given.

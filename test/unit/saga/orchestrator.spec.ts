@@ -393,6 +393,7 @@ describe('SagaExecutor', () => {
       expect.stringMatching(
         /^error saga trip changed is parked: version 1 of saga "trip" has no step "ferry"/,
       ),
+      expect.stringMatching(/^error alarm saga.parked .*SAGAZ_DEFINITION_CHANGED/),
     ]);
     await worker.stop(0);
     await lease.stop(true);

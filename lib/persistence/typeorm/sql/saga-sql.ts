@@ -6,6 +6,7 @@ const CLAIMABLE = `'pending', 'running', 'compensating'`;
 /** What the owner of a saga is told of it. */
 const CLAIMED = `i.id AS "sagaId", i.name, i.version, i.epoch, i.status, i.launch, i.correlation_id AS "correlationId",
   i.cancel_requested_at IS NOT NULL AS "cancelRequested",
+  extract(epoch FROM clock_timestamp() - i.started_at) * 1000 AS "ageMs",
   extract(epoch FROM i.deadline_at - clock_timestamp()) * 1000 AS "deadlineInMs"`;
 /** Room for those that peers take between the choice and the lock. */
 const CANDIDATES_PER_CLAIM = 8;

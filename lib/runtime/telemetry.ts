@@ -1,0 +1,204 @@
+import { channel, subscribe, unsubscribe, type Channel } from 'node:diagnostics_channel';
+import type { Clock } from './clock.js';
+import { didYouMean } from './did-you-mean.js';
+import { errorText } from './error-text.js';
+import type { Log } from './log.js';
+
+/** What every event carries. */
+interface Emitted {
+  readonly at: Date;
+  /** The process in which it happened. */
+  readonly workerId: string;
+}
+
+interface SagaEvent extends Emitted {
+  readonly sagaId: string;
+  /** Name of the saga. */
+  readonly saga: string;
+  readonly version: number;
+}
+
+interface SagaEndEvent extends SagaEvent {
+  /** Since the saga was started. */
+  readonly durationMs: number;
+  /** Of the error that ended it; undefined for a completed saga. */
+  readonly code: string | undefined;
+}
+
+interface Stuck {
+  readonly code: string;
+  /** Steps whose effect may still be there. */
+  readonly standing: readonly string[];
+}
+
+interface StepEvent extends Emitted {
+  readonly sagaId: string;
+  /** Name of the saga. */
+  readonly saga: string;
+  readonly step: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+}
+
+interface AttemptEvent extends StepEvent {
+  /** Of this attempt. */
+  readonly durationMs: number;
+  /** What is known of the effect of the step's action. */
+  readonly outcome: 'completed' | 'unknown' | 'failed';
+  /** Of the error that was thrown; undefined without one. */
+  readonly code: string | undefined;
+}
+
+/** Everything that the library tells of itself: the payloads by the names of the events. */
+export interface SagazEvents {
+  /** A saga was started, and that is durable. */
+  'saga.started': SagaEvent;
+  /** This process took over a saga that another one, or an earlier start of it, had begun. */
+  'saga.resumed': SagaEvent;
+  /** A saga waits for a signal or for a time. */
+  'saga.waiting': SagaEvent;
+  /** Every step is completed. */
+  'saga.completed': SagaEndEvent;
+  /** A saga turned back: its undos follow. */
+  'saga.compensating': SagaEvent;
+  /** Everything that had to be undone is undone. */
+  'saga.compensated': SagaEndEvent;
+  /** At least one undo gave up. Alarm. */
+  'saga.failed': SagaEndEvent & Stuck;
+  /** A saga can go neither on nor back, and waits for an operator. Alarm. */
+  'saga.parked': SagaEndEvent & Stuck;
+  /** The saga's time ran out after its pivot, so that it can only go on. Alarm. */
+  'saga.overdue': SagaEvent & Stuck;
+
+  /** The handler of a step is about to be called. */
+  'step.started': StepEvent;
+  /** The success of a step is durable. */
+  'step.completed': AttemptEvent;
+  /** A step gave up. */
+  'step.failed': AttemptEvent;
+  /** An attempt of a step failed, and another one follows. */
+  'step.retrying': AttemptEvent;
+
+  /** The success of an undo is durable. */
+  'undo.completed': AttemptEvent;
+  /** An attempt of an undo failed, and another one follows. */
+  'undo.retrying': AttemptEvent;
+  /** An undo gave up: its step's effect may still be there. Alarm. */
+  'undo.failed': AttemptEvent;
+  /** An action settled after its undo, which runs once more with the late result. Alarm. */
+  'undo.repeated': AttemptEvent;
+}
+
+export type SagazEventName = keyof SagazEvents;
+
+/** A record names every event, or it does not compile. */
+const EVENTS: Readonly<Record<SagazEventName, true>> = {
+  'saga.started': true,
+  'saga.resumed': true,
+  'saga.waiting': true,
+  'saga.completed': true,
+  'saga.compensating': true,
+  'saga.compensated': true,
+  'saga.failed': true,
+  'saga.parked': true,
+  'saga.overdue': true,
+  'step.started': true,
+  'step.completed': true,
+  'step.failed': true,
+  'step.retrying': true,
+  'undo.completed': true,
+  'undo.retrying': true,
+  'undo.failed': true,
+  'undo.repeated': true,
+};
+
+export const EVENT_NAMES = Object.keys(EVENTS) as readonly SagazEventName[];
+
+/** Events that somebody has to look at: each is also a log line at error. */
+export const ALARMS: readonly SagazEventName[] = [
+  'saga.failed',
+  'saga.parked',
+  'saga.overdue',
+  'undo.failed',
+  'undo.repeated',
+];
+
+const channelName = (name: SagazEventName) => `nestjs-sagaz:${name}`;
+
+/** What an event says beside where and when it happened. */
+export type EventFields<N extends SagazEventName> = Omit<SagazEvents[N], keyof Emitted>;
+
+interface Outlet {
+  readonly channel: Channel;
+  readonly alarm: boolean;
+}
+
+/** Tells what happens in one application, to whoever listens in this process. */
+export class Telemetry {
+  private readonly outlets: ReadonlyMap<SagazEventName, Outlet>;
+
+  constructor(
+    private readonly workerId: string,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {
+    this.outlets = new Map(
+      EVENT_NAMES.map((name) => [
+        name,
+        { channel: channel(channelName(name)), alarm: ALARMS.includes(name) },
+      ]),
+    );
+  }
+
+  /**
+   * Never throws. An event without a listener costs nothing, unless it is an alarm.
+   * @param fields called only when somebody is going to see them
+   */
+  emit<N extends SagazEventName>(name: N, fields: () => EventFields<N>): void {
+    const outlet = this.outlets.get(name);
+    if (!outlet || !(outlet.alarm || outlet.channel.hasSubscribers)) return;
+    try {
+      const said = fields();
+      if (outlet.alarm) this.log.error(`alarm ${name} ${JSON.stringify(said)}`);
+      outlet.channel.publish(
+        Object.freeze({ at: new Date(this.clock.now()), workerId: this.workerId, ...said }),
+      );
+    } catch (error) {
+      this.log.error(`telemetry event ${name} could not be made: ${errorText(error)}`);
+    }
+  }
+}
+
+/**
+ * Listens to the events of every application in this process, on the channels `nestjs-sagaz:<name>` of
+ * `node:diagnostics_channel`. An event carries the `workerId` of the application that it comes from.
+ */
+export const SagazTelemetry = Object.freeze({
+  /**
+   * Calls the listener in the moment of each event, and does not wait for its promise. What a listener throws, now or
+   * later, changes nothing.
+   * @param onError is given what the listener threw; default: a warning of the process
+   * @returns a function that ends the subscription
+   * @throws TypeError for a name that is no event
+   */
+  subscribe<N extends SagazEventName>(
+    name: N,
+    listener: (event: SagazEvents[N]) => unknown,
+    onError: (error: unknown) => void = (error) => warn(name, error),
+  ): () => void {
+    if (!EVENT_NAMES.includes(name))
+      throw new TypeError(`there is no event "${name}"${didYouMean(name, EVENT_NAMES)}`);
+    // A subscriber that throws would end the process: Node reports it as an uncaught exception.
+    const safe = (event: unknown) => {
+      new Promise((resolve) => resolve(listener(event as SagazEvents[N])))
+        .catch(onError)
+        .catch((error: unknown) => warn(name, error));
+    };
+    subscribe(channelName(name), safe);
+    return () => void unsubscribe(channelName(name), safe);
+  },
+});
+
+function warn(name: string, error: unknown): void {
+  process.emitWarning(`a listener to ${name} failed: ${errorText(error)}`, 'SagazTelemetryWarning');
+}
