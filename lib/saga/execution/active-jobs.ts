@@ -65,7 +65,7 @@ export class ActiveJobs {
     for (const [key, { control }] of this.jobs) if (!isUndo(key)) control.abort(reason);
   }
 
-  abortAll(reason: unknown): void {
+  abortAll(reason: Error): void {
     for (const { control } of this.jobs.values()) control.abort(reason);
   }
 

@@ -1,7 +1,7 @@
 /** The signal of one attempt, made when the handler asks for it: most never do. */
 export class AttemptSignal {
   private controller: AbortController | undefined;
-  private cause: { readonly reason: unknown } | undefined;
+  private cause: { readonly reason: Error } | undefined;
 
   get signal(): AbortSignal {
     if (!this.controller) {
@@ -12,12 +12,12 @@ export class AttemptSignal {
   }
 
   /** Undefined while the attempt may go on. */
-  get aborted(): { readonly reason: unknown } | undefined {
+  get aborted(): { readonly reason: Error } | undefined {
     return this.cause;
   }
 
   /** The first reason counts. */
-  abort(reason: unknown): void {
+  abort(reason: Error): void {
     if (this.cause) return;
     this.cause = { reason };
     this.controller?.abort(reason);

@@ -34,7 +34,7 @@ export function attemptOnce<T>(
     let cancelTimer = clock.after(timeoutMs, () =>
       abort(new StepTimeoutError(`${place} did not end within ${timeoutMs} ms`)),
     );
-    const abort = (reason: unknown) => {
+    const abort = (reason: Error) => {
       if (own.aborted) return;
       cancelTimer();
       cancelTimer = clock.after(graceMs, () => end(() => reject(reason)));
@@ -48,9 +48,10 @@ export function attemptOnce<T>(
       forget();
       settle();
     };
-    handler(own).then(
+    const work = handler(own);
+    work.then(
       (value) => (over ? limits.late?.(value) : end(() => resolve(value))),
-      (error: unknown) => end(() => reject(error)),
+      () => end(() => resolve(work)),
     );
   });
 }

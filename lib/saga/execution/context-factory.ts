@@ -1,26 +1,17 @@
 import { makeEvent, type EventRules } from '../../events/event-factory.js';
-import type { OutboxEventInput, OutboxRecord } from '../../events/outbox-event.js';
-import type { StepDefinition } from '../definition/saga-definition.js';
+import type { OutboxEventInput } from '../../events/outbox-event.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import { TransactionRequiredError } from '../state/errors.js';
 import { eventError } from '../state/event-error.js';
 import type { AttemptSignal } from './attempt-signal.js';
-import { ProbeStepContext, StepContext, UndoStepContext, type ContextSource } from './handler-context.js';
+import {
+  ProbeStepContext,
+  StepContext,
+  UndoStepContext,
+  type Attempt,
+  type ContextSource,
+} from './handler-context.js';
 import type { SagaState } from './saga-state.js';
-
-/** One attempt of an action or undo. */
-export interface Attempt {
-  readonly step: StepDefinition;
-  readonly number: number;
-  /** Wall clock. */
-  readonly deadlineMs: number;
-  /** The transaction of a transactional step. */
-  readonly tx: unknown;
-  /** Takes the events that the handler publishes. */
-  readonly events: OutboxRecord[];
-  /** Set when the handler has settled: from then on it may not publish. */
-  settled: boolean;
-}
 
 const TOO_LATE = 'ctx.publish was called after the step had settled: await it inside the step';
 

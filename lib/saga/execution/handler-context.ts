@@ -1,12 +1,26 @@
-import type { OutboxEventInput } from '../../events/outbox-event.js';
+import type { OutboxEventInput, OutboxRecord } from '../../events/outbox-event.js';
 import type { ActionContext, ProbingContext, UndoContext } from '../definition/context.js';
+import type { StepDefinition } from '../definition/saga-definition.js';
 import { TransactionRequiredError } from '../state/errors.js';
 import type { Outcome } from '../state/step-status.js';
 import type { AttemptSignal } from './attempt-signal.js';
-import type { Attempt } from './context-factory.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 type AnyRecord = Record<string, unknown>;
+
+/** One attempt of an action or undo. */
+export interface Attempt {
+  readonly step: StepDefinition;
+  readonly number: number;
+  /** Wall clock. */
+  readonly deadlineMs: number;
+  /** The transaction of a transactional step. */
+  readonly tx: unknown;
+  /** Takes the events that the handler publishes. */
+  readonly events: OutboxRecord[];
+  /** Set when the handler has settled: from then on it may not publish. */
+  settled: boolean;
+}
 
 /** What the contexts of one saga share. */
 export interface ContextSource {

@@ -3,7 +3,7 @@
  * listener, the attempt or the pause that is under way, and not an AbortSignal.
  */
 export class JobControl {
-  private cause: { readonly reason: unknown } | undefined;
+  private cause: { readonly reason: Error } | undefined;
   private attempts = true;
   private listener: (() => void) | undefined;
 
@@ -13,7 +13,7 @@ export class JobControl {
   }
 
   /** The reason is what `ctx.signal` of the handler gives. */
-  get aborted(): { readonly reason: unknown } | undefined {
+  get aborted(): { readonly reason: Error } | undefined {
     return this.cause;
   }
 
@@ -24,7 +24,7 @@ export class JobControl {
   }
 
   /** What runs has to end. The first reason counts. */
-  abort(reason: unknown): void {
+  abort(reason: Error): void {
     this.cause ??= { reason };
     this.finish();
   }

@@ -67,8 +67,7 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
       return stepFailed(definition, state, entry);
     case 'late_completed':
       return lateCompleted(state, entry);
-    case 'undo_completed':
-    case 'undo_failed':
+    default:
       return undoEnded(state, entry);
   }
 }

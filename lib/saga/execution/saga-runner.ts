@@ -1,6 +1,7 @@
 import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
+import { errorText } from '../../runtime/error-text.js';
 import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
@@ -225,7 +226,7 @@ export class SagaRunner implements StepHost, JournalOwner {
   lostTrack(error: unknown): void {
     this.journal.close(error);
     this.halting = true;
-    this.jobs.abortAll(error);
+    this.jobs.abortAll(error instanceof Error ? error : new Error(errorText(error)));
     this.settle();
   }
 

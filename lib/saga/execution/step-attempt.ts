@@ -2,7 +2,7 @@ import type { SagaTransaction } from '../saga-storage.js';
 import { CommitUnknownError, FencedError } from '../state/errors.js';
 import { attemptOnce } from './attempt.js';
 import type { AttemptSignal } from './attempt-signal.js';
-import type { Attempt } from './context-factory.js';
+import type { Attempt } from './handler-context.js';
 import type { JobControl } from './job-control.js';
 import { stateOf } from './saga-state.js';
 import type { StepHost } from './step-host.js';
