@@ -12,6 +12,12 @@ export type { Duration } from './runtime/duration.js';
 
 export { Compensate } from './decorators/compensate.decorator.js';
 export { Saga } from './decorators/saga.decorator.js';
+export {
+  SagaListener,
+  type SagaEnded,
+  type SagaListenerHooks,
+  type SagaListenerOptions,
+} from './decorators/saga-listener.decorator.js';
 export { SagaStep } from './decorators/saga-step.decorator.js';
 
 export {
@@ -30,12 +36,13 @@ export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/sag
 export type { ClassicSagaOptions } from './saga/definition/classic-saga.js';
 export { CompensationGraph, CompensationNode } from './saga/definition/compensation-graph.js';
 export type { SagaDefinition } from './saga/definition/saga-definition.js';
-export type {
-  CompensateOn,
-  CompensateOptions,
-  SagaDefaults,
-  SagaOptions,
-  StepOptions,
+export {
+  FailureStrategy,
+  type CompensateOn,
+  type CompensateOptions,
+  type SagaDefaults,
+  type SagaOptions,
+  type StepOptions,
 } from './saga/definition/saga-options.js';
 export type { SagaPlan } from './saga/definition/saga-plan.js';
 export type { StandardSchema } from './saga/definition/standard-schema.js';
@@ -51,6 +58,8 @@ export type { OutboxEventInput } from './events/outbox-event.js';
 export type { PublishItem, PublishOutcome } from './events/publish.js';
 export { InMemoryBroker } from './brokers/memory/in-memory-broker.js';
 export { MessageBroker } from './brokers/message-broker.js';
+
+export { SagazTelemetry, type SagazEvents } from './runtime/telemetry.js';
 
 export { SagazError } from './saga/state/sagaz.error.js';
 export {

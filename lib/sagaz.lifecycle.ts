@@ -7,6 +7,8 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { exploreListeners } from './discovery/listener-explorer.js';
+import { feed } from './discovery/listener-feed.js';
 import { exploreSagas } from './discovery/saga-explorer.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { isDataSource } from './persistence/typeorm/application-data-source.js';
@@ -23,6 +25,8 @@ export class SagazLifecycle
   implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown
 {
   private readonly log = new Logger('SagazModule');
+  /** Each ends one subscription of a listener. */
+  private feeds: readonly (() => void)[] = [];
 
   constructor(
     @Inject(SAGAZ_RUNTIME) private readonly runtime: SagazRuntime,
@@ -40,8 +44,12 @@ export class SagazLifecycle
     this.refuseSecondModule();
     this.refuseUnnamedChoice();
     const { runtime, discovery, scanner, log } = this;
-    exploreSagas({ discovery, scanner, log, registry: runtime.registry });
+    const { registry } = runtime;
+    exploreSagas({ discovery, scanner, log, registry });
+    const listeners = exploreListeners({ discovery, scanner, registry });
     await runtime.open();
+    const workerId = this.options.worker.id;
+    this.feeds = listeners.flatMap((listener) => feed(listener, { workerId, log }));
     log.log(runtime.describe());
   }
 
@@ -55,6 +63,7 @@ export class SagazLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     await this.runtime.close();
+    for (const end of this.feeds) end();
   }
 
   private refuseSecondModule(): void {

@@ -11,3 +11,4 @@ export const FEATURE_SAGAS = token('feature-sagas');
 export const SAGA_METADATA = token('saga');
 export const STEP_METADATA = token('step');
 export const COMPENSATE_METADATA = token('compensate');
+export const LISTENER_METADATA = token('listener');
