@@ -172,10 +172,13 @@ export class StepRunner {
     }
   }
 
-  /** While the step is still tried, the success of an earlier attempt is as good as that of the next one. */
+  /**
+   * While the step is still tried, the success of an earlier attempt is as good as that of the next one. That of a
+   * transactional step is none: its transaction was rolled back.
+   */
   private cameLate(returned: Returned): void {
     const { host, job } = this;
-    if (job.mode === 'undo') return;
+    if (job.mode === 'undo' || job.step.transactional) return;
     if (this.ended) return host.lateResult(job.step.name, resultText(host, job, returned.value).text);
     this.late = returned;
     this.endPause?.();
