@@ -10,11 +10,14 @@ import type {
 import { transition } from '../state/saga-status.js';
 import { worseOutcome, type Outcome } from '../state/step-status.js';
 import {
+  changeStep,
+  changeSteps,
+  draftOf,
+  launch,
   launchSteps,
-  mapSteps,
   stateOf,
   untouched,
-  withStep,
+  type Draft,
   type SagaState,
   type StepState,
 } from './saga-state.js';
@@ -33,26 +36,35 @@ export function initialState(definition: SagaDefinition, launch: readonly string
  * @throws DefinitionChangedError when the entry is about a step that the definition does not have
  */
 export function applyEntry(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  if (entry.step !== null) requireStep(definition, entry.step);
-  for (const name of entry.launch) requireStep(definition, name);
-  return launchSteps({ ...change(definition, state, entry), seq: entry.seq }, entry.launch);
+  const draft = draftOf(state);
+  fold(definition, draft, entry);
+  return draft;
 }
 
-function change(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
+/** The same, for several entries in a row. */
+export function fold(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
+  if (entry.step !== null) requireStep(definition, entry.step);
+  for (const name of entry.launch) requireStep(definition, name);
+  change(definition, draft, entry);
+  launch(draft, entry.launch);
+  draft.seq = entry.seq;
+}
+
+function change(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
   const name = entry.step ?? '';
   switch (entry.kind) {
     case 'resumed':
-      return interrupt(definition, state);
+      return interrupt(definition, draft);
     case 'released':
-      return withoutAttempts(definition, state, dataOf<ReleaseRecord>(entry));
+      return withoutAttempts(definition, draft, dataOf<ReleaseRecord>(entry));
     case 'compensating':
-      return giveUp(definition, state, entry);
+      return giveUp(definition, draft, entry);
     case 'probed': {
       const found = dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry);
-      return withStep(state, name, (step) => ({ ...step, ...found }));
+      return changeStep(draft, name, (step) => ({ ...step, ...found }));
     }
     case 'step_completed':
-      return withStep(state, name, (step) => ({
+      return changeStep(draft, name, (step) => ({
         ...step,
         status: 'completed',
         outcome: 'completed',
@@ -62,38 +74,37 @@ function change(definition: SagaDefinition, state: SagaState, entry: JournalEntr
       }));
     case 'step_retrying':
     case 'undo_retrying':
-      return retrying(state, entry);
+      return retrying(draft, entry);
     case 'step_failed':
-      return stepFailed(definition, state, entry);
+      return stepFailed(definition, draft, entry);
     case 'late_completed':
-      return lateCompleted(state, entry);
+      return lateCompleted(draft, entry);
     default:
-      return undoEnded(state, entry);
+      return undoEnded(draft, entry);
   }
 }
 
-function retrying(state: SagaState, entry: JournalEntry): SagaState {
+function retrying(draft: Draft, entry: JournalEntry): void {
   const name = entry.step ?? '';
   const pause = pauseOf(entry);
   const { attempt } = entry;
-  if (entry.kind === 'undo_retrying')
-    return withStep(state, name, (step) => ({ ...step, undoAttempts: attempt, pause }));
-  const outcome = outcomeAfter(state, entry);
-  return withStep(state, name, (step) => ({ ...step, outcome, launches: attempt, pause }));
+  changeStep(draft, name, (step) =>
+    entry.kind === 'undo_retrying'
+      ? { ...step, undoAttempts: attempt, pause }
+      : { ...step, outcome: outcomeAfter(step, entry), launches: attempt, pause },
+  );
 }
 
-function stepFailed(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const outcome = outcomeAfter(state, entry);
-  const next = withStep(state, entry.step ?? '', (step) => ({
-    ...{ ...step, status: 'failed', outcome, pause: undefined },
+function stepFailed(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
+  changeStep(draft, entry.step ?? '', (step) => ({
+    ...{ ...step, status: 'failed', outcome: outcomeAfter(step, entry), pause: undefined },
   }));
-  return giveUp(definition, next, entry);
+  giveUp(definition, draft, entry);
 }
 
 /** The worst of what was known and what this attempt tells. */
-function outcomeAfter(state: SagaState, entry: JournalEntry): Outcome {
-  const attempt = dataOf<FailureRecord>(entry).outcome ?? 'unknown';
-  return worseOutcome(stateOf(state, entry.step ?? '').outcome ?? 'failed', attempt);
+function outcomeAfter(step: StepState, entry: JournalEntry): Outcome {
+  return worseOutcome(step.outcome ?? 'failed', dataOf<FailureRecord>(entry).outcome ?? 'unknown');
 }
 
 /** An entry that was read is some time old, and so is its pause. */
@@ -106,19 +117,18 @@ function pauseOf(entry: JournalEntry): StepState['pause'] {
  * The saga cannot go on as planned. Before the pivot it turns back; so it does when the pivot is known to have had no
  * effect. Else nothing may be undone any more: it is parked for an operator.
  */
-function giveUp(definition: SagaDefinition, state: SagaState, entry: JournalEntry): SagaState {
-  const failure = dataOf<FailureRecord>(entry);
+function giveUp(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
+  if (draft.status === 'compensating') return;
   const phase = entry.step === null ? 'before' : definition.graph.phase(entry.step);
-  const known = stateOf(state, entry.step ?? '').outcome;
+  const known = stateOf(draft, entry.step ?? '').outcome;
   const status = phase === 'before' || (phase === 'pivot' && known === 'failed') ? 'compensating' : 'parked';
-  if (state.status === 'compensating') return state;
-  return { ...state, status: transition(state.status, status), failure: state.failure ?? failure };
+  draft.status = transition(draft.status, status);
+  draft.failure ??= dataOf<FailureRecord>(entry);
 }
 
 /** An effect that showed only when its step had been given up: its undo runs (again), also after the saga's end. */
-function lateCompleted(state: SagaState, entry: JournalEntry): SagaState {
-  const name = entry.step ?? '';
-  const next = withStep(state, name, (step) => ({
+function lateCompleted(draft: Draft, entry: JournalEntry): void {
+  changeStep(draft, entry.step ?? '', (step) => ({
     ...(step.undoFailure || step.status === 'compensated' ? { ...step, ...AGAIN } : step),
     outcome: 'completed',
     result: entry.data,
@@ -126,15 +136,14 @@ function lateCompleted(state: SagaState, entry: JournalEntry): SagaState {
     interrupted: false,
     pause: undefined,
   }));
-  const ended = state.status === 'compensated' || state.status === 'failed';
-  return ended ? { ...next, status: transition(state.status, 'compensating') } : next;
+  const ended = draft.status === 'compensated' || draft.status === 'failed';
+  if (ended) draft.status = transition(draft.status, 'compensating');
 }
 
 /** An undo that did not know of the latest result has not undone it. */
-function undoEnded(state: SagaState, entry: JournalEntry): SagaState {
-  const name = entry.step ?? '';
+function undoEnded(draft: Draft, entry: JournalEntry): void {
   const seen = dataOf<Partial<UndoneRecord>>(entry).lates ?? 0;
-  return withStep(state, name, (before) => {
+  changeStep(draft, entry.step ?? '', (before) => {
     const step = { ...before, pause: undefined };
     if (seen < step.lates) return { ...step, ...AGAIN };
     if (entry.kind === 'undo_completed') return { ...step, status: 'compensated' };
@@ -149,32 +158,29 @@ const AGAIN = { status: 'failed', undoAttempts: 0, undoFailure: undefined } as c
  * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched
  * again; otherwise they count as ended, with what is known of them. A step in a long back-off was not running.
  */
-function interrupt(definition: SagaDefinition, state: SagaState): SagaState {
-  const forward = state.status === 'running';
-  const next = mapSteps(state, (name, step) => {
+function interrupt(definition: SagaDefinition, draft: Draft): void {
+  const { released } = draft;
+  const forward = draft.status === 'running';
+  changeSteps(draft, (name, step) => {
     if (step.status !== 'started') return step;
     const settled = forward ? step : ({ ...step, status: 'failed', pause: undefined } as const);
-    if (state.released || (step.pause?.leftMs ?? 0) > 0) return settled;
+    if (released || (step.pause?.leftMs ?? 0) > 0) return settled;
     const { transactional } = stepOf(definition, name);
     return { ...settled, outcome: lostOutcome(step, transactional), interrupted: !transactional };
   });
-  return { ...next, released: false };
+  draft.released = false;
 }
 
 /** A process let go of the saga: what it cut short or never began was no attempt. */
-function withoutAttempts(
-  definition: SagaDefinition,
-  state: SagaState,
-  { unrun, cut }: ReleaseRecord,
-): SagaState {
-  const next = mapSteps(state, (name, step) => {
+function withoutAttempts(definition: SagaDefinition, draft: Draft, { unrun, cut }: ReleaseRecord): void {
+  changeSteps(draft, (name, step) => {
     const launches = step.launches - 1;
     const fresh = launches === 0 && step.outcome === undefined;
     if (unrun.includes(name)) return { ...step, launches, status: fresh ? 'not_started' : 'started' };
     if (!cut.includes(name)) return step;
     return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
   });
-  return { ...next, released: true };
+  draft.released = true;
 }
 
 /** A transaction that left no entry did not commit; any other attempt may have had its effect. */

@@ -5,9 +5,9 @@ import { CommitUnknownError, FencedError, SagaCancelledError } from '../state/er
 import { failureOf, type JournalEntry } from '../state/journal.js';
 import { isEnded, type SagaStatus } from '../state/saga-status.js';
 import { pivotLaunched, reachedStatus, readySteps } from './decisions.js';
-import { applyEntry, initialState } from './saga-fold.js';
+import { applyEntry, fold, initialState } from './saga-fold.js';
 import { endOf } from './saga-result.js';
-import { launchSteps, type SagaState } from './saga-state.js';
+import { draftOf, launch as launchAll, type SagaState } from './saga-state.js';
 import type { Fact, Store } from './fact.js';
 
 /** What the journal asks of the saga's runner, and tells it. */
@@ -166,20 +166,19 @@ export class SagaJournal {
     const { definition, owner, saga } = this;
     const { sagaId, epoch } = saga;
     const entries: (JournalEntry & { launch: readonly string[] })[] = [];
-    let next = this.current;
+    const next = draftOf(this.current);
     for (const { kind, step, attempt, data } of facts) {
       const entry = { seq: next.seq + 1, epoch, kind, step, attempt, data, launch: NOTHING };
-      next = applyEntry(definition, next, entry);
+      fold(definition, next, entry);
       entries.push(entry);
     }
-    next = launchSteps(next, again);
+    launchAll(next, again);
     const ready = owner.mayLaunch ? readySteps(definition, next) : NOTHING;
-    next = launchSteps(next, ready);
+    launchAll(next, ready);
     const launch = again.length === 0 ? ready : [...again, ...ready];
     const last = entries.at(-1);
     if (last) last.launch = launch;
-    const status = reachedStatus(definition, next, owner.undoing);
-    if (status !== next.status) next = { ...next, status };
+    next.status = reachedStatus(definition, next, owner.undoing);
     const events = facts.length === 1 ? (facts[0]?.events ?? []) : facts.flatMap((fact) => fact.events);
     const write = {
       sagaId,

@@ -75,47 +75,53 @@ export function stateOf(state: SagaState, name: string): StepState {
   return state.steps[state.definition.graph.index(name) ?? -1] ?? UNTOUCHED;
 }
 
-/**
- * The state with other facts about one step. Copies an array of pointers, and looks only at the steps that follow this
- * one: a long saga costs no more per step than a short one.
- */
-export function withStep(state: SagaState, name: string, change: (step: StepState) => StepState): SagaState {
-  const index = state.definition.graph.index(name) ?? -1;
-  const before = state.steps[index] ?? UNTOUCHED;
-  const after = change(before);
-  const steps = state.steps.slice();
-  steps[index] = after;
-  if (before.status === after.status) return { ...state, steps };
-  return {
-    ...state,
-    steps,
-    started: state.started + count(after, 'started') - count(before, 'started'),
-    completed: state.completed + count(after, 'completed') - count(before, 'completed'),
-    ready: readyAfter(state, steps, name),
-  };
+/** A state while it is being changed; nobody else has seen it. */
+export type Draft = { -readonly [K in Exclude<keyof SagaState, 'steps'>]: SagaState[K] } & {
+  readonly steps: StepState[];
+};
+
+/** Copies pointers only. */
+export function draftOf(state: SagaState): Draft {
+  return { ...state, steps: state.steps.slice() };
 }
 
-/** The state with every step mapped, for what concerns the saga as a whole. */
-export function mapSteps(state: SagaState, map: (name: string, step: StepState) => StepState): SagaState {
-  const { definition } = state;
+/**
+ * Changes what is known of one step. Looks only at the steps that follow it: a long saga costs no more per step than a
+ * short one.
+ */
+export function changeStep(draft: Draft, name: string, change: (step: StepState) => StepState): void {
+  const index = draft.definition.graph.index(name) ?? -1;
+  const before = draft.steps[index] ?? UNTOUCHED;
+  const after = change(before);
+  draft.steps[index] = after;
+  if (before.status === after.status) return;
+  draft.started += count(after, 'started') - count(before, 'started');
+  draft.completed += count(after, 'completed') - count(before, 'completed');
+  draft.ready = readyAfter(draft, draft.steps, name);
+}
+
+/** Changes every step, for what concerns the saga as a whole. */
+export function changeSteps(draft: Draft, change: (name: string, step: StepState) => StepState): void {
+  const { definition, steps } = draft;
   const { names } = definition.graph;
-  const steps = state.steps.map((step, index) => map(names[index] ?? '', step));
-  return {
-    ...state,
-    steps,
-    started: steps.filter(({ status }) => status === 'started').length,
-    completed: steps.filter(({ status }) => status === 'completed').length,
-    ready: names.filter((name) => isReady(definition, steps, name)),
-  };
+  for (const [index, step] of steps.entries()) steps[index] = change(names[index] ?? '', step);
+  draft.started = steps.filter(({ status }) => status === 'started').length;
+  draft.completed = steps.filter(({ status }) => status === 'completed').length;
+  draft.ready = names.filter((name) => isReady(definition, steps, name));
+}
+
+/** These steps are launched. */
+export function launch(draft: Draft, names: readonly string[]): void {
+  for (const name of names) {
+    changeStep(draft, name, (step) => ({ ...step, status: 'started', launches: step.launches + 1 }));
+  }
 }
 
 /** The state after these steps were launched. */
 export function launchSteps(state: SagaState, names: readonly string[]): SagaState {
-  let next = state;
-  for (const name of names) {
-    next = withStep(next, name, (step) => ({ ...step, status: 'started', launches: step.launches + 1 }));
-  }
-  return next;
+  const draft = draftOf(state);
+  launch(draft, names);
+  return draft;
 }
 
 function readyAfter({ definition, ready }: SagaState, steps: readonly StepState[], name: string) {
