@@ -59,8 +59,10 @@ export interface SagaRelease {
 
 /** What the storage says of a write. */
 export interface Appended {
-  /** Somebody wants the saga cancelled. A write that such a request refuses was not stored then. */
+  /** Somebody wants the saga cancelled. */
   readonly cancelRequested: boolean;
+  /** False when that request refused it. */
+  readonly stored: boolean;
 }
 
 /**

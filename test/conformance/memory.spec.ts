@@ -1,12 +1,13 @@
 import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
 import { systemClock } from '../../lib/runtime/clock.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
+import { sagaControlContract } from './saga-control.contract.js';
 import { sagaStorageContract } from './saga-storage.contract.js';
 
 const storage = memoryPersistence(systemClock);
 
 describe('memory saga storage', () => {
-  it.each(sagaStorageContract)('$name', ({ run }) => run(storage));
+  it.each([...sagaStorageContract, ...sagaControlContract])('$name', ({ run }) => run(storage));
 });
 
 describe('memory outbox storage', () => {

@@ -18,9 +18,9 @@ export interface ContractCase<T> {
 }
 
 /** A saga name that no other case uses, so that cases may share one storage. */
-const unique = (prefix: string) => `${prefix}-${uuidV7()}`;
+export const unique = (prefix: string) => `${prefix}-${uuidV7()}`;
 
-function newSaga(overrides: Partial<NewSaga> = {}): NewSaga {
+export function newSaga(overrides: Partial<NewSaga> = {}): NewSaga {
   const sagaId = uuidV7();
   return {
     sagaId,
@@ -51,7 +51,11 @@ function withoutAge(entries: readonly JournalEntry[]): JournalEntry[] {
   });
 }
 
-function claimOf(saga: NewSaga, workerId: string, overrides: Partial<ClaimRequest> = {}): ClaimRequest {
+export function claimOf(
+  saga: NewSaga,
+  workerId: string,
+  overrides: Partial<ClaimRequest> = {},
+): ClaimRequest {
   return {
     workerId,
     leaseMs: 10_000,
@@ -63,7 +67,7 @@ function claimOf(saga: NewSaga, workerId: string, overrides: Partial<ClaimReques
   };
 }
 
-function entry(seq: number, epoch: number, overrides: Partial<JournalEntry> = {}): JournalEntry {
+export function entry(seq: number, epoch: number, overrides: Partial<JournalEntry> = {}): JournalEntry {
   return {
     seq,
     epoch,
@@ -90,7 +94,7 @@ export function eventOf(key: string, type = 'thing.happened'): OutboxRecord {
   };
 }
 
-function writeOf(saga: NewSaga, epoch: number, overrides: Partial<SagaWrite> = {}): SagaWrite {
+export function writeOf(saga: NewSaga, epoch: number, overrides: Partial<SagaWrite> = {}): SagaWrite {
   return { sagaId: saga.sagaId, epoch, entries: [entry(1, epoch)], events: [], ...overrides };
 }
 

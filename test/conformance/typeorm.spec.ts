@@ -4,6 +4,7 @@ import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persis
 import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
+import { sagaControlContract } from './saga-control.contract.js';
 import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
 
 describeWith('postgres', 'TypeORM storage', () => {
@@ -23,7 +24,7 @@ describeWith('postgres', 'TypeORM storage', () => {
   });
 
   describe('of sagas', () => {
-    it.each(sagaStorageContract)('$name', ({ run }) => run(storage()));
+    it.each([...sagaStorageContract, ...sagaControlContract])('$name', ({ run }) => run(storage()));
   });
 
   describe('of the outbox', () => {

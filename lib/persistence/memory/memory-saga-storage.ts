@@ -75,7 +75,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const { cancelRequested } = row;
     const refused = cancelRequested && (write.launchesPivot === true || write.status === 'completed');
     if (!refused) this.store(row, write);
-    return Promise.resolve({ cancelRequested });
+    return Promise.resolve({ cancelRequested, stored: !refused });
   }
 
   private store(row: MemorySaga, write: SagaWrite): void {

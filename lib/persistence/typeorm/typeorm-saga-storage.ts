@@ -21,7 +21,7 @@ import * as sql from './sql/saga-sql.js';
 import { heartbeatSql, retireSql } from './sql/worker-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
-import { destroyConnection, TypeOrmSagaTransaction, type Stored } from './typeorm-saga-transaction.js';
+import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -180,20 +180,19 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return journals;
   }
 
-  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<Stored> {
+  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<Appended> {
     const { sagaId, epoch, entries, events, status, launchesPivot = false } = write;
     const withEvents = events.length > 0;
     const text = (tables: Tables) => sql.appendSql(tables, withEvents);
     const parameters = [...writeParameters(write), ...(withEvents ? eventArrays(events) : [])];
     const [held] = await this.rows<{ stored: number; cancelled: boolean }>(on, text, parameters);
     if (!held) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
-    const { stored, cancelled: cancelRequested } = held;
-    const refused = cancelRequested && (launchesPivot || status === 'completed');
+    const refused = held.cancelled && (launchesPivot || status === 'completed');
     // On a connection of its own a transaction cannot have written these entries before.
-    if (typeof on === 'function' && !refused && stored < entries.length) {
+    if (typeof on === 'function' && !refused && held.stored < entries.length) {
       throw new CommitUnknownError(`entry ${entries[0]?.seq} of saga ${sagaId} is there already`);
     }
-    return { cancelRequested, refused };
+    return { cancelRequested: held.cancelled, stored: !refused };
   }
 
   private async rows<T>(

@@ -4,12 +4,6 @@ import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
 import { isRefusal } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 
-/** What became of a write. */
-export interface Stored extends Appended {
-  /** Because of the request to cancel. */
-  readonly refused: boolean;
-}
-
 /** What this class knows of TypeORM's query runner beyond its interface. */
 interface Internals {
   /** 1 in a transaction, more in nested ones. */
@@ -31,7 +25,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   constructor(
     private readonly runner: QueryRunner,
     private readonly scope: TransactionScope,
-    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Stored>,
+    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Appended>,
   ) {
     this.query = runner.query.bind(runner);
   }
@@ -47,8 +41,8 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   async commit(write: SagaWrite): Promise<Appended> {
     if (!this.sealed) await this.closeToTheStep();
     // The fence takes the row lock and is the last statement, so a later claim that gets the lock knows the outcome.
-    const { cancelRequested, refused } = await this.store(this.query, write);
-    if (refused) return { cancelRequested };
+    const appended = await this.store(this.query, write);
+    if (!appended.stored) return appended;
     await this.query('COMMIT').catch((error: unknown) => {
       if (isRefusal(error)) throw error;
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
@@ -56,7 +50,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
     this.internals.isTransactionActive = false;
     await this.tell('AfterTransactionCommit');
     await this.runner.release();
-    return { cancelRequested };
+    return appended;
   }
 
   private async closeToTheStep(): Promise<void> {

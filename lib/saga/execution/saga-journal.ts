@@ -118,8 +118,8 @@ export class SagaJournal {
       throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
     }
     const change = this.fold(facts, again);
-    const { cancelRequested } = await this.store(change, store);
-    if (!cancelRequested || !isConditional(change.write)) {
+    const { cancelRequested, stored } = await this.store(change, store);
+    if (stored) {
       this.apply(change);
       if (cancelRequested && this.mayCancel) await this.write([CANCELLED]);
       return;
@@ -208,8 +208,3 @@ export class SagaJournal {
 
 const NOTHING: readonly string[] = [];
 const NO_CHANGE = { status: undefined, end: undefined };
-
-/** The storage refuses it when a cancel was requested: the point of no return and a cancel exclude each other. */
-function isConditional({ launchesPivot, status }: SagaWrite): boolean {
-  return launchesPivot === true || status === 'completed';
-}
