@@ -5,7 +5,7 @@ import { Publisher } from './outbox/publisher.js';
 import type { Persistence } from './persistence/persistence.js';
 import type { Clock } from './runtime/clock.js';
 import { errorText } from './runtime/error-text.js';
-import type { Log } from './runtime/log.js';
+import { harmless, type Log } from './runtime/log.js';
 import { Telemetry } from './runtime/telemetry.js';
 import { within } from './runtime/within.js';
 import { SagaRegistry } from './saga/definition/saga-registry.js';
@@ -34,7 +34,8 @@ export class SagazRuntime {
   private stillRunning = 0;
 
   constructor(private readonly settings: RuntimeSettings) {
-    const { options, persistence, clock, log } = settings;
+    const { options, persistence, clock } = settings;
+    const log = harmless(settings.log);
     const { worker, events, outbox, payload } = options;
     this.registry = new SagaRegistry(options.sagas);
     const common = { clock, log, registry: this.registry, leaseMs: worker.lease };

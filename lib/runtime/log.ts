@@ -4,3 +4,15 @@ export interface Log {
   warn(message: string): void;
   error(message: string): void;
 }
+
+/** The same log, for those who must not fail because it does: what it throws is dropped. */
+export function harmless(log: Log): Log {
+  const safe = (level: keyof Log) => (message: string) => {
+    try {
+      log[level](message);
+    } catch {
+      // There is nobody left to tell.
+    }
+  };
+  return { log: safe('log'), warn: safe('warn'), error: safe('error') };
+}

@@ -12,6 +12,7 @@ import {
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
 import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/definition/context.js';
+import { harmless } from '../../lib/runtime/log.js';
 import { Telemetry } from '../../lib/runtime/telemetry.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { SagaExecutor } from '../../lib/saga/execution/saga-executor.js';
@@ -126,7 +127,9 @@ export class SagaWorld {
     maxBytes: 10_000,
   };
   readonly log = new MemoryLog();
-  readonly telemetry = new Telemetry('of this process', this.clock, this.log);
+  /** As the runtime hands it to its parts. */
+  private readonly safeLog = harmless(this.log);
+  readonly telemetry = new Telemetry('of this process', this.clock, this.safeLog);
   /** Of every worker. */
   readonly leaseMs = 10_000;
   maxResultBytes = 10_000;
@@ -238,7 +241,7 @@ export class SagaWorld {
 
   /** Begins to run a saga, in this very moment. */
   go(claimed: ClaimedSaga, definition: SagaDefinition): TestRun {
-    const { storage, clock, log, leaseMs, rules: events, maxResultBytes } = this;
+    const { storage, clock, safeLog: log, leaseMs, rules: events, maxResultBytes } = this;
     const wakeRelay = () => {
       this.relayWoken++;
     };

@@ -90,8 +90,10 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     if (write.end) this.end(row, write.end);
     if (write.release) {
       const { wakeInMs } = write.release;
+      // A saga that turns back has heard of the cancel.
+      const unheard = row.cancelRequested && row.status !== 'compensating';
       row.owner = undefined;
-      row.wakeAt = wakeInMs === undefined || row.cancelRequested ? undefined : at + wakeInMs;
+      row.wakeAt = wakeInMs === undefined || unheard ? undefined : at + wakeInMs;
     }
   }
 

@@ -68,12 +68,12 @@ function isStopped(definition: SagaDefinition, state: SagaState): boolean {
 
 /**
  * The status that the state calls for: the end of the saga, when nothing is left to do.
- * @param undoing steps whose undo is under way
+ * @param undoing gives the steps whose undo is under way
  */
 export function reachedStatus(
   definition: SagaDefinition,
   state: SagaState,
-  undoing: readonly string[] = [],
+  undoing: () => readonly string[] = () => [],
 ): SagaStatus {
   if (state.started > 0) return state.status;
   if (state.status === 'running') {
@@ -82,8 +82,8 @@ export function reachedStatus(
   }
   if (state.status !== 'compensating') return state.status;
   const open = openUndos(definition, state);
-  const awaited = isStopped(definition, state) ? open.filter((name) => undoing.includes(name)) : open;
-  if (awaited.length > 0) return state.status;
+  const awaited = isStopped(definition, state) ? new Set(undoing()) : undefined;
+  if (open.some((name) => awaited?.has(name) ?? true)) return state.status;
   return transition(state.status, failedUndos(state).length > 0 ? 'failed' : 'compensated');
 }
 

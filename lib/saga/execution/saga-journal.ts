@@ -178,7 +178,7 @@ export class SagaJournal {
     const launch = again.length === 0 ? ready : [...again, ...ready];
     const last = entries.at(-1);
     if (last) last.launch = launch;
-    next.status = reachedStatus(definition, next, owner.undoing);
+    next.status = reachedStatus(definition, next, () => this.undoingBeside(facts));
     const events = facts.length === 1 ? (facts[0]?.events ?? []) : facts.flatMap((fact) => fact.events);
     const write = {
       sagaId,
@@ -189,6 +189,12 @@ export class SagaJournal {
       ...this.changes(next),
     };
     return { write, facts, launch, next };
+  }
+
+  /** Steps whose undo is under way and is not ended by these facts, even if it has to run again. */
+  private undoingBeside(facts: readonly Fact[]): readonly string[] {
+    const ended = facts.filter(({ kind }) => kind === 'undo_completed' || kind === 'undo_failed');
+    return this.owner.undoing.filter((name) => !ended.some(({ step }) => step === name));
   }
 
   private hasPivot(launch: readonly string[]): boolean {

@@ -151,10 +151,14 @@ export class SagaRunner implements StepHost, JournalOwner {
   }
 
   paused(): void {
-    if (this.halting || this.jobs.size === 0) return;
+    // Whoever let go of it now would lose what a handler that has not settled may still return.
+    if (this.halting || this.unsettled > 0 || this.jobs.size === 0) return;
     const restMs = this.jobs.restMs;
     if (restMs === 0) return;
-    this.wakeAt = this.clock.monotonic() + Math.min(restMs, this.deadlineLeftMs);
+    const { deadlineLeftMs } = this;
+    // Nothing is due any more at a deadline that has passed.
+    const restingMs = deadlineLeftMs > 0 ? Math.min(restMs, deadlineLeftMs) : restMs;
+    this.wakeAt = this.clock.monotonic() + restingMs;
     this.drain();
   }
 

@@ -63,7 +63,8 @@ WITH held AS (
       owner = CASE WHEN $5::boolean OR $8::boolean THEN NULL ELSE i.owner END,
       ended_at = CASE WHEN $5::boolean THEN clock_timestamp() END,
       pivot_launched = i.pivot_launched OR $9::boolean,
-      wake_at = CASE WHEN fresh.cancelled AND $10::float8 IS NOT NULL THEN clock_timestamp()
+      wake_at = CASE WHEN fresh.cancelled AND coalesce($4, i.status) <> 'compensating' AND $10::float8 IS NOT NULL
+                     THEN clock_timestamp()
                      ELSE clock_timestamp() + $10::float8 * interval '1 millisecond' END
   FROM fresh WHERE i.id = fresh.id AND ($4::text IS NOT NULL OR $8::boolean OR $9::boolean)
 ), payload AS (
