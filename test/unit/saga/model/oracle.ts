@@ -124,8 +124,15 @@ export class Oracle {
     return this.outcome.plan.steps.flatMap((step) => {
       const { name, undo } = step;
       if (!undo || !this.needsUndo(step) || standing.includes(name)) return [];
-      return this.last('undid', name) > this.last('did', name) ? [] : [`the effect of ${name} stands`];
+      return this.lastUndo(name) > this.last('did', name) ? [] : [`the effect of ${name} stands`];
     });
+  }
+
+  /** Where its last successful undo began: it does not know of what came later. */
+  private lastUndo(name: string): number {
+    const { events } = this.outcome;
+    const call = events[this.last('undid', name)]?.call;
+    return events.findIndex((it) => it.what === 'undoes' && it.step === name && it.call === call);
   }
 
   private needsUndo({ name, compensateOn }: StepPlan): boolean {
@@ -262,7 +269,7 @@ export class Oracle {
   private mayBeLeft(name: string): boolean {
     const step = this.byName.get(name);
     if (this.outcome.plan.onCompensationFailure !== 'stop' || !step?.undo) return false;
-    return this.last('undid', name) < Math.max(this.last('begins', name), this.last('returns', name));
+    return this.lastUndo(name) < Math.max(this.last('begins', name), this.last('returns', name));
   }
 
   /** Nothing is undone that is known not to be there. */

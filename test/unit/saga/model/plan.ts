@@ -116,9 +116,9 @@ function stepOf(raw: RawStep, index: number, { names, at }: { names: readonly st
 
 /** What `after` names must be undone too, and undos must not wait for each other; else the derived order stays. */
 function withSoundUndos(steps: readonly StepPlan[]): readonly StepPlan[] {
-  let sound = steps.map((step) => ({
+  let sound: readonly StepPlan[] = steps.map((step) => ({
     ...step,
-    undo: step.undo && ({ ...step.undo, after: undefined } as UndoPlan),
+    undo: step.undo && { ...step.undo, after: undefined },
   }));
   for (const { name, undo } of steps) {
     const after = undo?.after?.filter((other) => steps.some((it) => it.name === other && it.undo));
