@@ -37,9 +37,14 @@ export class SagaReporter {
   }
 
   /** This process begins to run the saga. */
-  begun(): void {
-    const fresh = this.saga.journal.length === 0 && (this.saga.epoch === 1 || this.saga.launch.length === 0);
+  begun(state: SagaState): void {
+    const { journal, epoch, launch } = this.saga;
+    const fresh = journal.length === 0 && (epoch === 1 || launch.length === 0);
     this.telemetry.emit(fresh ? 'saga.started' : 'saga.resumed', () => this.who());
+    // A late result has reopened it: its entry came with the claim.
+    const last = journal.at(-1);
+    if (last?.kind === 'late_completed' && last.epoch === epoch)
+      this.attempt('undo.repeated', { entry: last, durationMs: 0, after: state });
   }
 
   waiting(): void {

@@ -105,7 +105,7 @@ export class SagaRunner implements StepHost, JournalOwner {
    */
   run(): Promise<RunEnd> {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
-    this.reporter.begun();
+    this.reporter.begun(this.state());
     if (fresh) this.startActions(this.saga.launch);
     else this.resume().catch((error: unknown) => this.lostTrack(error));
     if (this.halting) this.settle();
