@@ -157,7 +157,7 @@ export class SagaExecutor {
     if (runner.unsettledHandlers > 0) this.lingering.add(runner);
   }
 
-  /** A late result is not lost for a fault of the storage, as long as this process lives. */
+  /** A late result is not lost for a fault of the storage, as long as this process is not shutting down. */
   private async reopen(late: Omit<LateResult, 'workerId'>): Promise<void> {
     const { storage, identity, clock, log } = this.settings;
     const what = `the late result of step ${late.step} of saga ${late.sagaId}`;
@@ -169,7 +169,7 @@ export class SagaExecutor {
         return;
       } catch (error) {
         log.error(`${what} could not be written: ${errorText(error)}`);
-        if (this.stopping) return;
+        if (!this.open) return;
         await clock.delay(REOPEN_PAUSE_MS);
       }
     }
