@@ -109,11 +109,7 @@ export class SagaJournal {
   }
 
   /** Inside `alone`. @param again steps of a lost process to launch again */
-  async write(
-    facts: readonly Fact[],
-    store: Store = (write) => this.append(write),
-    again: readonly string[] = [],
-  ): Promise<void> {
+  async write(facts: readonly Fact[], store?: Store, again: readonly string[] = []): Promise<void> {
     if (this.fault) {
       throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
     }
@@ -134,21 +130,13 @@ export class SagaJournal {
     return this.current.status === 'running' && !pivotLaunched(this.current);
   }
 
-  private async store({ write }: Change, store: Store): Promise<Appended> {
+  /** An ordinary write that failed may have been stored, whatever came of it. */
+  private async store({ write }: Change, store: Store | undefined): Promise<Appended> {
     try {
-      return await store(write);
+      return await (store ? store(write) : this.storage.append(write));
     } catch (error) {
-      if (error instanceof FencedError || error instanceof CommitUnknownError) this.owner.lostTrack(error);
-      throw error;
-    }
-  }
-
-  /** Whatever comes of it, a write that failed may have been stored. */
-  private async append(write: SagaWrite): Promise<Appended> {
-    try {
-      return await this.storage.append(write);
-    } catch (error) {
-      this.owner.lostTrack(error);
+      if (!store || error instanceof FencedError || error instanceof CommitUnknownError)
+        this.owner.lostTrack(error);
       throw error;
     }
   }

@@ -167,13 +167,13 @@ export class SagaRunner implements StepHost, JournalOwner {
     return this.unsettled;
   }
 
-  handlerCalled(step: string, settled: Promise<unknown>): void {
+  handlerCalled(step: string): void {
     this.begun.add(step);
     this.unsettled += 1;
-    const done = () => {
-      this.unsettled -= 1;
-    };
-    settled.then(done, done);
+  }
+
+  handlerSettled(): void {
+    this.unsettled -= 1;
   }
 
   /** A success after its step had failed: its undo has to know, even if the saga has ended. */

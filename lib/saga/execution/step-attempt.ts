@@ -45,7 +45,11 @@ export class StepAttempt {
     const { host, job } = this.settings;
     const attempt = this.attempt(undefined);
     const value = await this.call(attempt);
-    await host.record(completedFacts(host, job, this.returned(attempt, value))).catch(lostTrack);
+    try {
+      await host.record(completedFacts(host, job, this.returned(attempt, value)));
+    } catch (error) {
+      lostTrack(error);
+    }
   }
 
   private async inTransaction(): Promise<void> {
@@ -78,17 +82,14 @@ export class StepAttempt {
 
   private call(attempt: Attempt): Promise<unknown> {
     const { host, job, control, late } = this.settings;
-    const invoke = async (own: AttemptSignal) => {
+    const handler = async (own: AttemptSignal) => {
+      host.handlerCalled(job.step.name);
       try {
         return await job.handler(host.contexts[job.mode](attempt, own, host.state()));
       } finally {
         attempt.settled = true;
+        host.handlerSettled();
       }
-    };
-    const handler = (own: AttemptSignal) => {
-      const work = invoke(own);
-      host.handlerCalled(job.step.name, work);
-      return work;
     };
     const { timeoutMs, place } = job;
     const graceMs = host.definition.options.settleGrace;

@@ -32,8 +32,10 @@ export interface StepHost {
   pauseLeftMs(step: string): number;
   /** Tells the host that a job has gone into a long back-off: perhaps nothing of the saga needs this process. */
   paused(): void;
-  /** Tells the host that a handler of a step was called, and when it has settled. */
-  handlerCalled(step: string, settled: Promise<unknown>): void;
+  /** Tells the host that a handler of a step is about to be called. */
+  handlerCalled(step: string): void;
+  /** Tells the host that a handler has settled, in time or not. */
+  handlerSettled(): void;
   /** Tells the host of a success that came after its step had been recorded as failed. */
   lateResult(step: string, text: string | null): void;
   /** Makes facts durable; resolves when they are. */
