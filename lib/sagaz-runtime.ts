@@ -4,6 +4,7 @@ import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Publisher } from './outbox/publisher.js';
 import type { Persistence } from './persistence/persistence.js';
 import type { Clock } from './runtime/clock.js';
+import { noProbe, type DebugProbe } from './runtime/debug-points.js';
 import { errorText } from './runtime/error-text.js';
 import { harmless, type Log } from './runtime/log.js';
 import { Telemetry } from './runtime/telemetry.js';
@@ -19,6 +20,8 @@ export interface RuntimeSettings {
   readonly persistence: Persistence<EntityManager>;
   readonly clock: Clock;
   readonly log: Log;
+  /** For tests that crash a process at a given moment. Default: none. */
+  readonly reach?: DebugProbe;
 }
 
 /** The parts of the library in one application, put together, and the order in which they start and stop. */
@@ -34,7 +37,7 @@ export class SagazRuntime {
   private stillRunning = 0;
 
   constructor(private readonly settings: RuntimeSettings) {
-    const { options, persistence, clock } = settings;
+    const { options, persistence, clock, reach = noProbe } = settings;
     const log = harmless(settings.log);
     const { worker, events, outbox, payload } = options;
     this.registry = new SagaRegistry(options.sagas);
@@ -65,6 +68,7 @@ export class SagazRuntime {
       storage,
       events,
       telemetry,
+      reach,
     });
     this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
     const claimAwaited = (sagaId: string) => this.sagaWorker.claimAwaited(sagaId);

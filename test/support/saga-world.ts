@@ -12,6 +12,7 @@ import {
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
 import type { ActionContext, ProbingContext, UndoContext } from '../../lib/saga/definition/context.js';
+import { noProbe } from '../../lib/runtime/debug-points.js';
 import { harmless } from '../../lib/runtime/log.js';
 import { Telemetry } from '../../lib/runtime/telemetry.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
@@ -254,6 +255,7 @@ export class SagaWorld {
     const settings = {
       ...{ storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay, lateResult },
       telemetry: this.telemetry,
+      reach: noProbe,
     };
     const runner = new SagaRunner(claimed, definition, settings);
     const done = runner.run();
@@ -280,6 +282,7 @@ export function processOf(
     identity: lease,
     events,
     telemetry: new Telemetry(id, clock, log),
+    reach: noProbe,
     maxSagas,
     maxResultBytes: 1_000,
     wakeRelay: () => undefined,

@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { noProbe, type DebugProbe } from '../../runtime/debug-points.js';
 import type { Persistence } from '../persistence.js';
 import { engineDataSource, openEngine } from './engine-data-source.js';
 import { tablesOf } from './identifiers.js';
@@ -13,13 +14,25 @@ export interface TypeOrmPersistenceOptions {
   readonly migrations: 'run' | 'check' | 'off';
 }
 
+/** What only tests and benches ask for. */
+export interface TypeOrmPersistenceInternals {
+  /** Default: none. */
+  readonly reach?: DebugProbe;
+}
+
 export function typeOrmPersistence(
   application: DataSource,
-  options: TypeOrmPersistenceOptions,
+  options: TypeOrmPersistenceOptions & TypeOrmPersistenceInternals,
 ): Persistence<EntityManager> {
   const schema = options.schema ?? (application.options as { schema?: string }).schema ?? 'public';
   const engine = engineDataSource(application);
-  const settings = { application, engine, tables: tablesOf(schema), scope: new TransactionScope() };
+  const settings = {
+    application,
+    engine,
+    tables: tablesOf(schema),
+    scope: new TransactionScope(),
+    reach: options.reach ?? noProbe,
+  };
   const migrator = new Migrator(engine, schema);
   return {
     sagas: new TypeOrmSagaStorage(settings),

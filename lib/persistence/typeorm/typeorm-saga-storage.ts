@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
   type Appended,
@@ -31,6 +32,7 @@ export interface TypeOrmStorageSettings {
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly scope: TransactionScope;
+  readonly reach: DebugProbe;
 }
 
 interface InputRow {
@@ -52,7 +54,12 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const { sagaId, name, idempotencyKey, inputHash } = saga;
     const runner = tx === undefined ? undefined : openTransaction(tx);
     const on = runner ? runner.query.bind(runner) : this.settings.engine;
-    const rows = await this.rows(on, sql.createSagaSql, creationParameters(saga));
+    const { reach } = this.settings;
+    reach('create.sending');
+    const sent = this.rows(on, sql.createSagaSql, creationParameters(saga));
+    reach('create.sent');
+    const rows = await sent;
+    reach('create.stored');
     if (rows.length > 0 || idempotencyKey === undefined) return { outcome: 'created', sagaId };
     const [taken] = await this.rows<{ sagaId: string; inputHash: string }>(on, sql.findKeySql, [
       name,
@@ -63,8 +70,14 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return { outcome: taken.inputHash === inputHash ? 'existing' : 'conflict', sagaId: taken.sagaId };
   }
 
-  append(write: SagaWrite): Promise<Appended> {
-    return this.store(this.settings.engine, write);
+  async append(write: SagaWrite): Promise<Appended> {
+    const { reach, engine } = this.settings;
+    reach('journal.sending');
+    const sent = this.store(engine, write);
+    reach('journal.sent');
+    const appended = await sent;
+    reach('journal.stored');
+    return appended;
   }
 
   async begin(): Promise<TypeOrmSagaTransaction> {
@@ -77,9 +90,13 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       await destroyConnection(runner);
       throw error;
     }
-    return new TypeOrmSagaTransaction(runner, this.settings.scope, (query, write) =>
-      this.store(query, write),
-    );
+    const { scope, reach } = this.settings;
+    reach('transaction.opened');
+    return new TypeOrmSagaTransaction(runner, {
+      scope,
+      reach,
+      store: (query, write) => this.store(query, write),
+    });
   }
 
   isTransient(error: unknown): boolean {
@@ -106,9 +123,14 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const names = versions.map(({ name }) => name);
     const numbers = versions.map(({ version }) => version);
     const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null, lost];
-    const [claimed] = await this.rows<ClaimedRow[]>(this.settings.engine, sql.claimSql, parameters);
+    const { reach, engine } = this.settings;
+    reach('claim.sending');
+    const [claimed] = await this.rows<ClaimedRow[]>(engine, sql.claimSql, parameters);
     if (!claimed || claimed.length === 0) return [];
-    return this.withTexts(claimed);
+    reach('claim.stored');
+    const sagas = await this.withTexts(claimed);
+    reach('claim.read');
+    return sagas;
   }
 
   async requestCancel(sagaId: string): Promise<CancelAnswer> {

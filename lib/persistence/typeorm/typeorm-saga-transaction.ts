@@ -1,4 +1,5 @@
 import type { EntityManager, QueryRunner } from 'typeorm';
+import type { DebugProbe } from '../../runtime/debug-points.js';
 import type { Appended, SagaTransaction, SagaWrite } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
 import { isRefusal } from './sql-state.js';
@@ -10,6 +11,12 @@ interface Internals {
   transactionDepth: number;
   isTransactionActive: boolean;
   releasePostgresConnection(error: Error): Promise<void>;
+}
+
+interface TransactionSettings {
+  readonly scope: TransactionScope;
+  readonly reach: DebugProbe;
+  readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Appended>;
 }
 
 /**
@@ -24,8 +31,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
 
   constructor(
     private readonly runner: QueryRunner,
-    private readonly scope: TransactionScope,
-    private readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Appended>,
+    private readonly settings: TransactionSettings,
   ) {
     this.query = runner.query.bind(runner);
   }
@@ -35,18 +41,24 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   }
 
   run<T>(work: () => Promise<T>): Promise<T> {
-    return this.scope.run(this.tx, work);
+    return this.settings.scope.run(this.tx, work);
   }
 
   async commit(write: SagaWrite): Promise<Appended> {
     if (!this.sealed) await this.closeToTheStep();
+    const { reach, store } = this.settings;
+    reach('transaction.fencing');
     // The fence takes the row lock and is the last statement, so a later claim that gets the lock knows the outcome.
-    const appended = await this.store(this.query, write);
+    const appended = await store(this.query, write);
     if (!appended.stored) return appended;
-    await this.query('COMMIT').catch((error: unknown) => {
+    reach('transaction.committing');
+    const sent = this.query('COMMIT').catch((error: unknown) => {
       if (isRefusal(error)) throw error;
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
     });
+    reach('transaction.commit-sent');
+    await sent;
+    reach('transaction.committed');
     this.internals.isTransactionActive = false;
     await this.tell('AfterTransactionCommit');
     await this.runner.release();

@@ -1,5 +1,6 @@
 import type { EventRules } from '../../events/event-factory.js';
 import type { Clock } from '../../runtime/clock.js';
+import type { DebugProbe } from '../../runtime/debug-points.js';
 import { Deferred } from '../../runtime/deferred.js';
 import { errorText } from '../../runtime/error-text.js';
 import type { Log } from '../../runtime/log.js';
@@ -34,6 +35,7 @@ export interface RunnerSettings {
   /** Called after events were committed, so that the relay need not wait for its next poll. */
   readonly wakeRelay: () => void;
   readonly telemetry: Telemetry;
+  readonly reach: DebugProbe;
   /** Called with a success that came when its saga had ended here. */
   readonly lateResult: (late: Omit<LateResult, 'workerId'>) => void;
 }
@@ -57,6 +59,7 @@ export class SagaRunner implements StepHost, JournalOwner {
   readonly maxResultBytes: number;
   readonly title: string;
   readonly reporter: SagaReporter;
+  readonly reach: DebugProbe;
   /** From the drain on, and after a fault of the storage. */
   halting = false;
   private readonly journal: SagaJournal;
@@ -86,6 +89,7 @@ export class SagaRunner implements StepHost, JournalOwner {
     this.clock = clock;
     this.log = log;
     this.maxResultBytes = maxResultBytes;
+    this.reach = settings.reach;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.contexts = new ContextFactory(saga, events);

@@ -84,9 +84,11 @@ export class StepAttempt {
     const { host, job, control, late } = this.settings;
     const handler = async (own: AttemptSignal) => {
       host.handlerCalled(job.step.name);
+      host.reach(job.points.beginning);
       try {
         return await job.handler(host.contexts[job.mode](attempt, own, host.state()));
       } finally {
+        host.reach(job.points.returned);
         attempt.settled = true;
         host.handlerSettled();
       }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
+import type { DebugProbe } from '../../runtime/debug-points.js';
 import type { Log } from '../../runtime/log.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { SagaStorage } from '../saga-storage.js';
@@ -16,6 +17,7 @@ export interface StepHost {
   readonly log: Log;
   readonly maxResultBytes: number;
   readonly reporter: SagaReporter;
+  readonly reach: DebugProbe;
   /** Named in log lines. */
   readonly title: string;
   state(): SagaState;

@@ -5,6 +5,7 @@ import {
   type StepDefinition,
 } from '../definition/saga-definition.js';
 import type { ResolvedRetry } from '../retry/retry-policy.js';
+import type { DebugPoint } from '../../runtime/debug-points.js';
 import type { JournalKind } from '../state/journal.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
@@ -21,6 +22,8 @@ export interface StepJob {
   /** Milliseconds that earlier processes spent on it. */
   readonly elapsedMs: number;
   readonly kinds: JobKinds;
+  /** Around the call of its handler. */
+  readonly points: { readonly beginning: DebugPoint; readonly returned: DebugPoint };
 }
 
 /** Journal kinds of what may become of a job. */
@@ -30,6 +33,9 @@ interface JobKinds {
   readonly failed: JournalKind;
 }
 
+const ACTION_POINTS = { beginning: 'step.beginning', returned: 'step.returned' } as const;
+const UNDO_POINTS = { beginning: 'undo.beginning', returned: 'undo.returned' } as const;
+
 const ACTION = { completed: 'step_completed', retrying: 'step_retrying', failed: 'step_failed' } as const;
 const UNDO = { completed: 'undo_completed', retrying: 'undo_retrying', failed: 'undo_failed' } as const;
 
@@ -38,7 +44,17 @@ export function actionJob(definition: SagaDefinition, state: SagaState, name: st
   const { handler, place, timeout: timeoutMs, retry } = step;
   const { launches: firstAttempt, pause } = stateOf(state, name);
   const past = { firstAttempt, elapsedMs: pause?.elapsedMs ?? 0 };
-  return { mode: 'action', step, handler, place, timeoutMs, retry, ...past, kinds: ACTION };
+  return {
+    mode: 'action',
+    step,
+    handler,
+    place,
+    timeoutMs,
+    retry,
+    ...past,
+    kinds: ACTION,
+    points: ACTION_POINTS,
+  };
 }
 
 export function undoJob(definition: SagaDefinition, state: SagaState, name: string): StepJob {
@@ -47,5 +63,5 @@ export function undoJob(definition: SagaDefinition, state: SagaState, name: stri
   const { handler, place, timeout: timeoutMs, retry } = step.compensation;
   const { undoAttempts, pause } = stateOf(state, name);
   const past = { firstAttempt: undoAttempts + 1, elapsedMs: pause?.elapsedMs ?? 0 };
-  return { mode: 'undo', step, handler, place, timeoutMs, retry, ...past, kinds: UNDO };
+  return { mode: 'undo', step, handler, place, timeoutMs, retry, ...past, kinds: UNDO, points: UNDO_POINTS };
 }
