@@ -39,53 +39,44 @@ export class SagazRuntime {
   constructor(private readonly settings: RuntimeSettings) {
     const { options, persistence, clock, reach = noProbe } = settings;
     const log = harmless(settings.log);
-    const { worker, events, outbox, payload } = options;
+    const { worker, events, payload } = options;
     this.registry = new SagaRegistry(options.sagas);
-    const common = { clock, log, registry: this.registry, leaseMs: worker.lease };
-    const storage = persistence.sagas;
     this.telemetry = new Telemetry(worker.id, clock, log);
-    this.lease = new WorkerLease({ ...common, id: worker.id, storage });
+    const { registry, telemetry } = this;
+    const common = { clock, log, registry, telemetry, leaseMs: worker.lease, storage: persistence.sagas };
+    this.lease = new WorkerLease({
+      ...{ ...common, id: worker.id, workers: persistence.workers },
+      lost: (reason) => this.fenced(reason),
+      found: (dead) => this.foundDead(dead),
+    });
     const identity = this.lease;
-    this.relay = new OutboxWorker({
-      ...common,
-      identity,
-      storage: persistence.outbox,
-      publisher: new Publisher(options.destinations, outbox.publishTimeout, clock),
+    this.relay = this.makeRelay(log);
+    const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
+    const wake = () => this.sagaWorker.wake();
+    this.executor = new SagaExecutor({
+      ...{ ...common, ...limits, identity, events, reach, maxClaims: options.sagas.maxClaims },
+      wakeRelay: () => this.relay.wake(),
+      wakeClaims: wake,
+    });
+    const { executor } = this;
+    this.sagaWorker = new SagaWorker({ ...common, identity, executor });
+    this.orchestrator = new SagaOrchestrator({
+      ...{ ...common, identity, executor, maxInputBytes: payload.maxBytes, wake },
+      claimAwaited: (sagaId) => this.sagaWorker.claimAwaited(sagaId),
+    });
+    const { resolveManager } = options;
+    this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
+  }
+
+  private makeRelay(log: Log): OutboxWorker {
+    const { options, persistence, clock } = this.settings;
+    const { destinations, outbox, worker } = options;
+    return new OutboxWorker({
+      ...{ clock, log, identity: this.lease, leaseMs: worker.lease, storage: persistence.outbox },
+      publisher: new Publisher(destinations, outbox.publishTimeout, clock),
       batchSize: outbox.batchSize,
       pollIntervalMs: outbox.pollInterval,
       maxPollIntervalMs: outbox.maxPollInterval,
-    });
-    const wakeRelay = () => this.relay.wake();
-    const limits = { maxSagas: worker.maxSagas, maxResultBytes: payload.maxBytes };
-    const wake = () => this.sagaWorker.wake();
-    const wakes = { wakeRelay, wakeClaims: wake };
-    const { telemetry } = this;
-    this.executor = new SagaExecutor({
-      ...common,
-      ...limits,
-      ...wakes,
-      identity,
-      storage,
-      events,
-      telemetry,
-      reach,
-    });
-    this.sagaWorker = new SagaWorker({ ...common, identity, storage, executor: this.executor });
-    const claimAwaited = (sagaId: string) => this.sagaWorker.claimAwaited(sagaId);
-    const { executor } = this;
-    this.orchestrator = new SagaOrchestrator({
-      ...common,
-      identity,
-      storage,
-      executor,
-      maxInputBytes: payload.maxBytes,
-      wake,
-      claimAwaited,
-    });
-    this.outbox = new Outbox({
-      storage: persistence.outbox,
-      rules: events,
-      resolveManager: options.resolveManager,
     });
   }
 
@@ -101,7 +92,7 @@ export class SagazRuntime {
   /** Connects and makes this process known. From then on sagas that are started here also run here. */
   async open(): Promise<void> {
     const { options, persistence } = this.settings;
-    await persistence.open();
+    await persistence.open(this.telemetry);
     if (!this.works) return;
     await this.lease.start();
     if (options.worker.sagas) this.executor.start();
@@ -116,11 +107,14 @@ export class SagazRuntime {
       this.relay.start();
     }
     if (worker.sagas) this.sagaWorker.start();
+    const role = { runsSagas: worker.sagas, relays: worker.outbox };
+    if (this.works) this.telemetry.emit('worker.started', () => role);
   }
 
   /** Stops claiming and lets what runs end, all within `shutdownTimeout`. Waits for results end too. */
   async drain(): Promise<void> {
     const { options, clock, log } = this.settings;
+    if (this.works) this.telemetry.emit('worker.draining', () => ({ sagas: this.executor.held.length }));
     const relayed = this.stopRelay().catch((error: unknown) =>
       log.warn(`giving back shards: ${errorText(error)}`),
     );
@@ -153,6 +147,7 @@ export class SagazRuntime {
     ];
     for (const step of steps)
       await step().catch((error: unknown) => log.warn(`while closing: ${errorText(error)}`));
+    if (this.works) this.telemetry.emit('worker.stopped', () => ({ sagas: this.stillRunning }));
   }
 
   /** What is in use, for the start-up line. */
@@ -162,13 +157,28 @@ export class SagazRuntime {
     const brokers = [...options.destinations].map(([name, { kind }]) => `${name}=${kind}`).join(' ');
     const work = [...(worker.sagas ? ['sagas'] : []), ...(worker.outbox ? ['events'] : [])].join(' and ');
     const sagas = this.registry.versions().map(({ name, version }) => `${name} v${version}`);
+    const { sight } = persistence.workers;
+    const takeover = sight === undefined ? `after the lease (${worker.lease} ms)` : `by ${sight}`;
     return [
       `storage ${persistence.description}`,
+      `takeover ${takeover}`,
       `brokers ${brokers}`,
       `relay ${worker.outbox ? 'poll' : 'off'}`,
       work === '' ? 'no worker' : `worker ${worker.id} (${work})`,
       `sagas ${sagas.join(', ') || 'none'}`,
     ].join(' | ');
+  }
+
+  /** Others may run what this process ran. */
+  private fenced(reason: Error): void {
+    const sagas = this.executor.abandon(reason);
+    this.telemetry.emit('worker.fenced', () => ({ sagas, message: reason.message }));
+  }
+
+  private foundDead(dead: readonly string[]): void {
+    this.telemetry.emit('worker.dead', () => ({ dead }));
+    this.sagaWorker.wake();
+    this.relay.wake();
   }
 
   private get works(): boolean {

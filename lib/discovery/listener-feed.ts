@@ -43,7 +43,8 @@ function listen(name: SagazEventName, hook: Hook, { listener, settings, extra }:
   return SagazTelemetry.subscribe(
     name,
     (event) => {
-      if (event.workerId !== workerId || (saga !== undefined && event.saga !== saga)) return undefined;
+      if (event.workerId !== workerId) return undefined;
+      if (saga !== undefined && 'saga' in event && event.saga !== saga) return undefined;
       return (instance as Record<Hook, AnyHook>)[hook]({ ...event, ...extra });
     },
     (error) => log.warn(`${className}.${hook} failed: ${errorText(error)}`),

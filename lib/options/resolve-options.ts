@@ -42,7 +42,7 @@ const read = section({
     lease: duration('10s', { min: MIN_LEASE_MS }),
     id: text(),
   }),
-  sagas: section(sagaFields(SAGA_DEFAULTS)),
+  sagas: section({ ...sagaFields(SAGA_DEFAULTS), maxClaims: integer(5) }),
   outbox: section({
     batchSize: integer(1000, { max: 10_000 }),
     publishTimeout: duration('10s', { min: 1 }),

@@ -59,7 +59,7 @@ export abstract class OutboxStorage<Tx = unknown> {
    * Takes this worker's fair share of the shards and gives surplus ones back; dead workers hold nothing.
    * @returns every shard it owns now
    */
-  abstract leaseShards(workerId: string, leaseMs: number): Promise<readonly number[]>;
+  abstract leaseShards(workerId: string): Promise<readonly number[]>;
 
   /** Gives every shard of the worker back. */
   abstract releaseShards(workerId: string): Promise<void>;

@@ -82,7 +82,7 @@ export class OutboxWorker {
   private async lease(): Promise<void> {
     const { clock, storage, identity, leaseMs } = this.settings;
     if (clock.monotonic() < this.leaseAt) return;
-    this.position.own(await storage.leaseShards(identity.id, leaseMs));
+    this.position.own(await storage.leaseShards(identity.id));
     this.leaseAt = clock.monotonic() + Math.min(LEASE_INTERVAL_MS, leaseMs / 5);
   }
 

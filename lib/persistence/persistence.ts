@@ -1,13 +1,16 @@
 import type { OutboxStorage } from '../outbox/outbox-storage.js';
+import type { Telemetry } from '../runtime/telemetry.js';
 import type { SagaStorage } from '../saga/saga-storage.js';
+import type { WorkerStorage } from '../saga/worker-storage.js';
 
 /** Where one application keeps its sagas and events. */
 export interface Persistence<Tx = unknown> {
   readonly sagas: SagaStorage<Tx>;
+  readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage<Tx>;
   /** For the start-up line: never with credentials. */
   readonly description: string;
-  /** Connects; applies or checks the schema. */
-  open(): Promise<void>;
+  /** Connects; applies or checks the schema. From then on it tells what it does. */
+  open(telemetry?: Telemetry): Promise<void>;
   close(): Promise<void>;
 }

@@ -25,6 +25,11 @@ interface SagaEndEvent extends SagaEvent {
   readonly code: string | undefined;
 }
 
+interface WorkerEvent extends Emitted {
+  /** Sagas that it concerns. */
+  readonly sagas: number;
+}
+
 interface Stuck {
   readonly code: string;
   /** Steps whose effect may still be there. */
@@ -87,6 +92,28 @@ export interface SagazEvents {
   'undo.failed': AttemptEvent;
   /** An action settled after its undo, which runs once more with the late result. Alarm. */
   'undo.repeated': AttemptEvent;
+
+  /** This process runs sagas or relays events from now on. */
+  'worker.started': Emitted & { readonly runsSagas: boolean; readonly relays: boolean };
+  /** It takes nothing more, and lets end what runs. */
+  'worker.draining': WorkerEvent;
+  /** It has ended. */
+  'worker.stopped': WorkerEvent;
+  /** Workers were found dead: their processes are gone, or were not heard of for their lease. */
+  'worker.dead': Emitted & { readonly dead: readonly string[] };
+  /** This process took over sagas of dead workers. */
+  'worker.takeover': WorkerEvent;
+  /** This process has lost its lease, or was declared dead: it lets go of everything that it runs. */
+  'worker.fenced': WorkerEvent & { readonly message: string };
+
+  /** A flush of the journal is durable. */
+  'journal.flushed': Emitted & {
+    /** Journal entries, and sagas created. */
+    readonly entries: number;
+    /** About how many. */
+    readonly bytes: number;
+    readonly durationMs: number;
+  };
 }
 
 export type SagazEventName = keyof SagazEvents;
@@ -110,6 +137,13 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'undo.retrying': true,
   'undo.failed': true,
   'undo.repeated': true,
+  'worker.started': true,
+  'worker.draining': true,
+  'worker.stopped': true,
+  'worker.dead': true,
+  'worker.takeover': true,
+  'worker.fenced': true,
+  'journal.flushed': true,
 };
 
 export const EVENT_NAMES = Object.keys(EVENTS) as readonly SagazEventName[];

@@ -267,6 +267,7 @@ function ownedHere({ sagaId, name, version, input, correlationId, launch, timeou
     status: 'running',
     journal: [],
     silentMs: undefined,
+    orphaned: false,
     cancelRequested: false,
     ageMs: 0,
   } as const;

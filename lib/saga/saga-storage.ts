@@ -96,6 +96,8 @@ export interface ClaimedSaga {
   readonly ageMs: number;
   /** Milliseconds since the previous owner was last heard of; undefined when it had none or let go of it. */
   readonly silentMs: number | undefined;
+  /** Its owner was another worker, which died or ended without letting go of it. */
+  readonly orphaned: boolean;
   /** A cancel was requested while nobody ran it, or while its owner did not know. */
   readonly cancelRequested: boolean;
   /** Milliseconds to the saga's deadline, negative when it has passed; undefined when it has none. */
@@ -107,8 +109,6 @@ export const OWN_AGE_MS = 30_000;
 
 export interface ClaimRequest {
   readonly workerId: string;
-  /** Milliseconds after which a worker that was not heard of is dead. */
-  readonly leaseMs: number;
   readonly versions: readonly SagaVersion[];
   /** Sagas of this worker that it has lost track of, after a fault of the storage. */
   readonly lost: readonly string[];
@@ -120,13 +120,6 @@ export interface ClaimRequest {
   /** Only this saga. */
   readonly only?: string;
   readonly limit: number;
-}
-
-/** A process that runs sagas or relays events. */
-export interface WorkerBeat {
-  readonly id: string;
-  /** Whether it relays events, and so takes a share of the shards. */
-  readonly relays: boolean;
 }
 
 /** A saga as it can be looked at. */
@@ -184,14 +177,8 @@ export abstract class SagaStorage<Tx = unknown> {
   /** True for faults after which the whole transaction may simply be tried again (serialisation failure, deadlock). */
   abstract isTransient(error: unknown): boolean;
 
-  /** Says that a worker is alive; its row is made when it is not there. */
-  abstract heartbeat(worker: WorkerBeat): Promise<void>;
-
-  /** Says that a worker has ended: what it still owns is free at once. */
-  abstract retire(workerId: string): Promise<void>;
-
   /**
-   * Takes sagas that nobody runs and whose time has come: without an owner, of a worker that was not heard of for `leaseMs`, or of this one
+   * Takes sagas that nobody runs and whose time has come: without an owner, of a worker that is dead or has ended, or of this one
    * but lost; each with epoch + 1, and each by one of the workers that ask at once. The journal is read after the claim has committed, so the last entry of the old owner is in it.
    */
   abstract claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]>;

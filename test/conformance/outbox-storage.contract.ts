@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { SHARD_COUNT } from '../../lib/events/shard.js';
+import { until } from '../support/until.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
-import { eventOf, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
-
-const LEASE_MS = 10_000;
+import { eventOf, LEASE_MS, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
 
 async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): Promise<string> {
   const type = uuidV7();
@@ -102,55 +101,55 @@ export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = 
   },
   {
     name: 'leases every shard to the only worker and shares them fairly with a second one',
-    async run({ sagas, outbox }) {
+    async run({ workers, outbox }) {
       const [a, b] = [uuidV7(), uuidV7()];
-      await sagas.heartbeat({ id: a, relays: true });
-      assert.deepEqual(await outbox.leaseShards(a, LEASE_MS), ALL);
-      await sagas.heartbeat({ id: b, relays: true });
-      assert.deepEqual(await outbox.leaseShards(b, LEASE_MS), []);
-      const ofA = await outbox.leaseShards(a, LEASE_MS);
-      const ofB = await outbox.leaseShards(b, LEASE_MS);
+      await workers.heartbeat({ id: a, relays: true, leaseMs: LEASE_MS });
+      assert.deepEqual(await outbox.leaseShards(a), ALL);
+      await workers.heartbeat({ id: b, relays: true, leaseMs: LEASE_MS });
+      assert.deepEqual(await outbox.leaseShards(b), []);
+      const ofA = await outbox.leaseShards(a);
+      const ofB = await outbox.leaseShards(b);
       assert.equal(ofA.length, SHARD_COUNT / 2);
       assert.deepEqual(
         [...ofA, ...ofB].sort((x, y) => x - y),
         ALL,
       );
       await outbox.releaseShards(a);
-      await sagas.retire(a);
-      assert.deepEqual(await outbox.leaseShards(b, LEASE_MS), ALL);
+      await workers.retire(a);
+      assert.deepEqual(await outbox.leaseShards(b), ALL);
       await outbox.releaseShards(b);
-      await sagas.retire(b);
+      await workers.retire(b);
     },
   },
   {
     name: 'never leases one shard to two workers that ask at once',
-    async run({ sagas, outbox }) {
-      const workers = Array.from({ length: 5 }, () => uuidV7());
-      for (const id of workers) await sagas.heartbeat({ id, relays: true });
+    async run({ workers, outbox }) {
+      const ids = Array.from({ length: 5 }, () => uuidV7());
+      for (const id of ids) await workers.heartbeat({ id, relays: true, leaseMs: LEASE_MS });
       for (let round = 0; round < 4; round++) {
-        const leases = await Promise.all(workers.map((id) => outbox.leaseShards(id, LEASE_MS)));
+        const leases = await Promise.all(ids.map((id) => outbox.leaseShards(id)));
         assert.equal(new Set(leases.flat()).size, leases.flat().length);
       }
-      const owned = await Promise.all(workers.map((id) => outbox.leaseShards(id, LEASE_MS)));
+      const owned = await Promise.all(ids.map((id) => outbox.leaseShards(id)));
       assert.equal(owned.flat().length, SHARD_COUNT);
-      for (const id of workers) {
+      for (const id of ids) {
         await outbox.releaseShards(id);
-        await sagas.retire(id);
+        await workers.retire(id);
       }
     },
   },
   {
     name: 'leaves no shard to a worker that is silent, and none to one that does not relay',
-    async run({ sagas, outbox }) {
+    async run({ workers, outbox }) {
       const [silent, saga, live] = [uuidV7(), uuidV7(), uuidV7()];
-      await sagas.heartbeat({ id: silent, relays: true });
-      await outbox.leaseShards(silent, LEASE_MS);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      await sagas.heartbeat({ id: saga, relays: false });
-      await sagas.heartbeat({ id: live, relays: true });
-      assert.deepEqual(await outbox.leaseShards(live, 15), ALL);
+      await workers.heartbeat({ id: silent, relays: true, leaseMs: 100 });
+      await outbox.leaseShards(silent);
+      await until(async () => (await workers.findDead()).includes(silent));
+      await workers.heartbeat({ id: saga, relays: false, leaseMs: LEASE_MS });
+      await workers.heartbeat({ id: live, relays: true, leaseMs: LEASE_MS });
+      assert.deepEqual(await outbox.leaseShards(live), ALL);
       await outbox.releaseShards(live);
-      for (const id of [silent, saga, live]) await sagas.retire(id);
+      for (const id of [silent, saga, live]) await workers.retire(id);
     },
   },
 ];

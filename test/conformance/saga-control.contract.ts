@@ -4,6 +4,7 @@ import { FencedError } from '../../lib/saga/state/errors.js';
 import { until } from '../support/until.js';
 import {
   claimOf,
+  LEASE_MS,
   entry,
   newSaga,
   unique,
@@ -13,9 +14,12 @@ import {
 } from './saga-storage.contract.js';
 
 /** A saga that a living worker runs. */
-async function runningSaga(sagas: SagaStorage, overrides: Partial<NewSaga> = {}): Promise<NewSaga> {
+async function runningSaga(
+  { sagas, workers }: StorageUnderTest,
+  overrides: Partial<NewSaga> = {},
+): Promise<NewSaga> {
   const owner = unique('owner');
-  await sagas.heartbeat({ id: owner, relays: false });
+  await workers.heartbeat({ id: owner, relays: false, leaseMs: LEASE_MS });
   const saga = newSaga({ owner, launch: ['a'], ...overrides });
   await sagas.create(saga);
   return saga;
@@ -35,8 +39,9 @@ const END = { results: '{}', error: 'null' };
 export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   {
     name: 'tells the owner of a cancel with its next write, and refuses to complete the saga',
-    async run({ sagas }) {
-      const saga = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
       assert.equal(await sagas.requestCancel(saga.sagaId), 'requested');
       assert.equal(await sagas.requestCancel(saga.sagaId), 'requested');
       assert.deepEqual(await sagas.cancelRequested([saga.sagaId, newSaga().sagaId]), [saga.sagaId]);
@@ -56,8 +61,9 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'lets either the cancel or the launch of the pivot win, never both',
-    async run({ sagas }) {
-      const first = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const first = await runningSaga(storage);
       await sagas.requestCancel(first.sagaId);
       assert.deepEqual(await sagas.append(writeOf(first, 1, { launchesPivot: true })), {
         cancelRequested: true,
@@ -65,7 +71,7 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
       });
       assert.deepEqual(await sagas.journal(first.sagaId), []);
 
-      const second = await runningSaga(sagas);
+      const second = await runningSaga(storage);
       assert.deepEqual(await sagas.append(writeOf(second, 1, { launchesPivot: true })), {
         cancelRequested: false,
         stored: true,
@@ -73,15 +79,16 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
       assert.equal(await sagas.requestCancel(second.sagaId), 'too_late');
       assert.equal((await sagas.journal(second.sagaId)).length, 1);
 
-      const third = await runningSaga(sagas, { launchesPivot: true });
+      const third = await runningSaga(storage, { launchesPivot: true });
       assert.equal(await sagas.requestCancel(third.sagaId), 'too_late');
     },
   },
   {
     name: 'lets exactly one of a cancel and a completion win that come at the same time',
-    async run({ sagas }) {
+    async run(storage) {
+      const { sagas } = storage;
       for (let round = 0; round < 20; round++) {
-        const saga = await runningSaga(sagas);
+        const saga = await runningSaga(storage);
         const completing = writeOf(saga, 1, { status: 'completed', end: END });
         const [answer, { cancelRequested }] = await Promise.all([
           sagas.requestCancel(saga.sagaId),
@@ -94,8 +101,9 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'refuses to cancel a saga that has ended, and knows none that is not there',
-    async run({ sagas }) {
-      const saga = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
       await sagas.append(writeOf(saga, 1, { status: 'completed', end: END }));
       assert.equal(await sagas.requestCancel(saga.sagaId), 'too_late');
       assert.equal(await sagas.requestCancel(newSaga().sagaId), 'not_found');
@@ -113,8 +121,9 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'keeps a transaction open that a cancel has refused, for a second commit',
-    async run({ sagas }) {
-      const saga = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
       await sagas.requestCancel(saga.sagaId);
       const transaction = await sagas.begin();
       const launching = writeOf(saga, 1, { launchesPivot: true });
@@ -127,8 +136,9 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'gives a waiting saga to nobody before it is due, and as a running one then',
-    async run({ sagas }) {
-      const saga = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
       const resting = { entries: [], status: 'waiting', release: { wakeInMs: 150 } } as const;
       const restingSince = performance.now();
       await sagas.append(writeOf(saga, 1, resting));
@@ -142,8 +152,9 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'gives a compensating saga to nobody before the next attempt of its undo is due',
-    async run({ sagas }) {
-      const saga = await runningSaga(sagas);
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
       await sagas.append(writeOf(saga, 1, { status: 'compensating' }));
       await sagas.append(writeOf(saga, 1, { entries: [], release: { wakeInMs: 60_000 } }));
       assert.equal(await claimOne(sagas, saga), undefined);
@@ -152,14 +163,15 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'makes a waiting saga due when it is cancelled, before or after it was let go of',
-    async run({ sagas }) {
+    async run(storage) {
+      const { sagas } = storage;
       const resting = { entries: [], status: 'waiting', release: { wakeInMs: 60_000 } } as const;
-      const first = await runningSaga(sagas);
+      const first = await runningSaga(storage);
       await sagas.append(writeOf(first, 1, resting));
       await sagas.requestCancel(first.sagaId);
       assert.equal((await claimOne(sagas, first))?.cancelRequested, true);
 
-      const second = await runningSaga(sagas);
+      const second = await runningSaga(storage);
       await sagas.requestCancel(second.sagaId);
       await sagas.append(writeOf(second, 1, resting));
       assert.equal((await claimOne(sagas, second))?.cancelRequested, true);
@@ -183,10 +195,11 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'reopens a saga that has turned back with a late result, whoever owns it, and fences that owner',
-    async run({ sagas }) {
+    async run(storage) {
+      const { sagas } = storage;
       const late = { workerId: unique('w'), step: 'a', text: '{"paid":3}' };
       for (const status of ['compensated', 'failed', 'compensating'] as const) {
-        const saga = await runningSaga(sagas);
+        const saga = await runningSaga(storage);
         const end = status === 'compensating' ? undefined : END;
         await sagas.append(writeOf(saga, 1, { status, end }));
         const claimed = await sagas.reopen({ ...late, sagaId: saga.sagaId });
@@ -202,9 +215,10 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'reopens no saga that goes forward, has completed, or is not there',
-    async run({ sagas }) {
+    async run(storage) {
+      const { sagas } = storage;
       const late = { workerId: unique('w'), step: 'a', text: null };
-      const saga = await runningSaga(sagas);
+      const saga = await runningSaga(storage);
       assert.equal(await sagas.reopen({ ...late, sagaId: saga.sagaId }), undefined);
       await sagas.append(writeOf(saga, 1, { status: 'completed', end: END }));
       assert.equal(await sagas.reopen({ ...late, sagaId: saga.sagaId }), undefined);

@@ -3,12 +3,18 @@ import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
 import type { OutboxStorage } from '../../lib/outbox/outbox-storage.js';
 import type { ClaimRequest, NewSaga, SagaStorage, SagaWrite } from '../../lib/saga/saga-storage.js';
+import { until } from '../support/until.js';
 import { CommitUnknownError, FencedError } from '../../lib/saga/state/errors.js';
 import type { JournalEntry } from '../../lib/saga/state/journal.js';
+import type { WorkerStorage } from '../../lib/saga/worker-storage.js';
 import { shardOf } from '../../lib/events/shard.js';
+
+/** Of workers that stay alive. */
+export const LEASE_MS = 10_000;
 
 export interface StorageUnderTest {
   readonly sagas: SagaStorage;
+  readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage;
 }
 
@@ -58,7 +64,6 @@ export function claimOf(
 ): ClaimRequest {
   return {
     workerId,
-    leaseMs: 10_000,
     versions: [{ name: saga.name, version: saga.version }],
     held: [saga.sagaId],
     lost: [],
@@ -219,12 +224,12 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'gives an unowned saga to one of two claims, with the next epoch, its input and its journal',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const saga = newSaga();
       await sagas.create(saga);
-      const workers = [unique('w1'), unique('w2')];
-      for (const id of workers) await sagas.heartbeat({ id, relays: false });
-      const claims = await Promise.all(workers.map((id) => sagas.claim(claimOf(saga, id))));
+      const ids = [unique('w1'), unique('w2')];
+      for (const id of ids) await workers.heartbeat({ id, relays: false, leaseMs: LEASE_MS });
+      const claims = await Promise.all(ids.map((id) => sagas.claim(claimOf(saga, id))));
       const [claimed, ...rest] = claims.flat();
       assert.equal(rest.length, 0);
       assert.equal(claimed?.epoch, 1);
@@ -236,40 +241,42 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'leaves sagas of a live worker alone and gives those of a silent one, with how long it was silent',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const owner = unique('w1');
       const saga = newSaga({ owner, launch: ['a'] });
-      await sagas.heartbeat({ id: owner, relays: false });
+      await workers.heartbeat({ id: owner, relays: false, leaseMs: 200 });
       await sagas.create(saga);
       await sagas.append(writeOf(saga, 1));
       assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'))), []);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      const [claimed] = await sagas.claim(claimOf(saga, unique('w2'), { leaseMs: 10 }));
+      await until(async () => (await workers.findDead()).includes(owner));
+      assert.equal(await workers.heartbeat({ id: owner, relays: false, leaseMs: 200 }), false);
+      const [claimed] = await sagas.claim(claimOf(saga, unique('w2')));
       assert.equal(claimed?.epoch, 2);
+      assert.equal(claimed.orphaned, true);
       assert.deepEqual(claimed.launch, ['a']);
       assert.equal(claimed.journal.length, 1);
-      assert.ok((claimed.silentMs ?? 0) >= 10);
+      assert.ok((claimed.silentMs ?? 0) >= 200);
     },
   },
   {
     name: 'gives the sagas of a retired worker at once',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const owner = unique('w1');
       const saga = newSaga({ owner, launch: ['a'] });
-      await sagas.heartbeat({ id: owner, relays: false });
+      await workers.heartbeat({ id: owner, relays: false, leaseMs: LEASE_MS });
       await sagas.create(saga);
-      await sagas.retire(owner);
+      await workers.retire(owner);
       assert.equal((await sagas.claim(claimOf(saga, unique('w2')))).length, 1);
     },
   },
   {
     name: 'gives a worker its own saga again only when it has lost it',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const owner = unique('w1');
       const saga = newSaga({ owner, launch: ['a'] });
-      await sagas.heartbeat({ id: owner, relays: false });
+      await workers.heartbeat({ id: owner, relays: false, leaseMs: LEASE_MS });
       await sagas.create(saga);
-      assert.deepEqual(await sagas.claim(claimOf(saga, owner, { leaseMs: 0 })), []);
+      assert.deepEqual(await sagas.claim(claimOf(saga, owner)), []);
       assert.deepEqual(await sagas.claim(claimOf(saga, owner, { held: [] })), []);
       const [claimed] = await sagas.claim(claimOf(saga, owner, { held: [], lost: [saga.sagaId] }));
       assert.equal(claimed?.epoch, 2);
@@ -279,18 +286,17 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
   },
   {
     name: 'gives every saga to one of several workers that claim again and again',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const name = unique('saga');
       for (let count = 0; count < 300; count++) await sagas.create(newSaga({ name }));
-      const workers = Array.from({ length: 6 }, () => unique('w'));
+      const ids = Array.from({ length: 6 }, () => unique('w'));
       const claimAll = async (workerId: string) => {
-        await sagas.heartbeat({ id: workerId, relays: false });
+        await workers.heartbeat({ id: workerId, relays: false, leaseMs: LEASE_MS });
         const held: string[] = [];
         for (let empty = 0; empty < 3;) {
           const versions = [{ name, version: 1 }];
           const claimed = await sagas.claim({
             workerId,
-            leaseMs: 10_000,
             versions,
             held,
             lost: [],
@@ -301,7 +307,7 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
         }
         return held;
       };
-      const held = (await Promise.all(workers.map(claimAll))).flat();
+      const held = (await Promise.all(ids.map(claimAll))).flat();
       assert.equal(held.length, 300);
       assert.equal(new Set(held).size, 300);
     },
@@ -338,15 +344,15 @@ export const sagaStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const saga = newSaga({ owner: unique('w'), launch: ['a'] });
       await sagas.create(saga);
       await sagas.append(writeOf(saga, 1, { status: 'completed', end: { results: '{}', error: null } }));
-      assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'), { leaseMs: 0 })), []);
+      assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'))), []);
     },
   },
   {
     name: 'releases a saga under its epoch only',
-    async run({ sagas }) {
+    async run({ sagas, workers }) {
       const owner = unique('w1');
       const saga = newSaga({ owner, launch: ['a'] });
-      await sagas.heartbeat({ id: owner, relays: false });
+      await workers.heartbeat({ id: owner, relays: false, leaseMs: LEASE_MS });
       await sagas.create(saga);
       await assert.rejects(sagas.append(writeOf(saga, 7, { entries: [], release: {} })), FencedError);
       assert.deepEqual(await sagas.claim(claimOf(saga, unique('w2'))), []);

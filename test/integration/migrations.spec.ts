@@ -34,6 +34,7 @@ describeWith('postgres', 'migrations', () => {
     expect(await database.dataSource.query('SELECT version, name FROM five.saga_migration')).toEqual([
       { version: 1, name: 'initial' },
       { version: 2, name: 'timers-and-cancel' },
+      { version: 3, name: 'sessions' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -42,7 +43,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions; .*migrations: 'run'/,
     );
   });
 

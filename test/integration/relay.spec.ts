@@ -15,6 +15,7 @@ import { applicationDatabase, type ApplicationDatabase } from '../support/test-d
 import { until } from '../support/until.js';
 
 const RULES = { route: () => ['default'], destinations: new Set(['default']), maxBytes: 1_000_000 };
+const IGNORED = { lost: () => undefined, found: () => undefined };
 const QUIET = { log: () => undefined, warn: () => undefined, error: () => undefined };
 
 interface Relay {
@@ -42,7 +43,7 @@ describeWith('postgres', 'the relay', () => {
 
   async function startRelay(destination: Destination, batchSize: number): Promise<Relay> {
     const common = { clock: systemClock, log: QUIET, leaseMs: 1_000 };
-    const lease = new WorkerLease({ ...common, id: uuidV7(), storage: persistence.sagas });
+    const lease = new WorkerLease({ ...common, id: uuidV7(), workers: persistence.workers, ...IGNORED });
     await lease.start();
     await lease.setRelays(true);
     const publisher = new Publisher(new Map([['default', destination]]), 5_000, systemClock);

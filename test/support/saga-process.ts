@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { DataSource } from 'typeorm';
 import type { SagazModuleOptions } from '../../lib/options/sagaz-module-options.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
@@ -59,6 +60,12 @@ export interface SagaProcess {
   stop(): Promise<void>;
 }
 
+/** What `cutOff` knows of the engine's pool. */
+interface Pool {
+  connect(callback: (error: Error) => void): void;
+  readonly _clients: readonly { readonly connection: { readonly stream: Duplex } }[];
+}
+
 const running = new Set<SagaProcess>();
 const quiet = { log: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -80,7 +87,9 @@ export async function startSagaProcess(
     runtime,
     application,
     cutOff: () => {
-      engine.query = () => Promise.reject(new Error('read ECONNRESET'));
+      const pool = (engine.driver as unknown as { master: Pool }).master;
+      pool.connect = (callback) => callback(new Error('connect ECONNREFUSED'));
+      for (const { connection } of pool._clients) connection.stream.destroy();
     },
     stop: async () => {
       running.delete(process);

@@ -2,6 +2,7 @@ import type { EventRules } from '../../lib/events/event-factory.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
 import { MemorySagaStorage } from '../../lib/persistence/memory/memory-saga-storage.js';
+import { MemoryWorkerStorage } from '../../lib/persistence/memory/memory-worker-storage.js';
 import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
 import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
 import type { SagaDraft } from '../../lib/saga/definition/saga-draft.js';
@@ -122,6 +123,7 @@ export class SagaWorld {
   readonly clock = new FakeClock();
   readonly database = new MemoryDatabase();
   readonly storage = new TestStorage(this.database, this.clock);
+  readonly workers = new MemoryWorkerStorage(this.database, this.clock);
   readonly rules: EventRules = {
     route: () => ['default'],
     destinations: new Set(['default']),
@@ -161,7 +163,7 @@ export class SagaWorld {
         timeoutMs: definition.options.timeout,
       },
     });
-    const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined } as const;
+    const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined, orphaned: false } as const;
     const claim = { cancelRequested: false, ageMs: 0, deadlineInMs: definition.options.timeout };
     return this.go({ ...created, ...fresh, ...claim }, definition);
   }
@@ -174,7 +176,7 @@ export class SagaWorld {
   /** The first half of a takeover: the saga belongs to the other process, which has not begun to run it. */
   async claim(sagaId: string, definition: SagaDefinition, owner = 'two'): Promise<ClaimedSaga> {
     const claimed = await this.storage.claim({
-      ...{ workerId: owner, leaseMs: this.leaseMs, versions: [definition], held: [], lost: [], limit: 100 },
+      ...{ workerId: owner, versions: [definition], held: [], lost: [], limit: 100 },
     });
     const found = claimed.find((it) => it.sagaId === sagaId);
     if (!found) throw new Error(`${sagaId} cannot be claimed`);
@@ -271,19 +273,23 @@ export function processOf(
   id: string,
   maxSagas = 100,
 ) {
-  const { storage, clock, leaseMs, rules: events } = world;
+  const { storage, workers, clock, leaseMs, rules: events } = world;
   const log = new MemoryLog();
   const registry = sagas instanceof SagaRegistry ? sagas : new SagaRegistry();
   if (!(sagas instanceof SagaRegistry)) registry.add(sagas);
-  const common = { storage, clock, log, registry, leaseMs };
-  const lease = new WorkerLease({ ...common, id });
-  const executor = new SagaExecutor({
+  const telemetry = new Telemetry(id, clock, log);
+  const common = { storage, workers, clock, log, registry, leaseMs, telemetry };
+  const lease = new WorkerLease({
+    ...{ ...common, id, found: () => worker.wake() },
+    lost: (reason) => void executor.abandon(reason),
+  });
+  const executor: SagaExecutor = new SagaExecutor({
     ...common,
     identity: lease,
     events,
-    telemetry: new Telemetry(id, clock, log),
     reach: noProbe,
     maxSagas,
+    maxClaims: 5,
     maxResultBytes: 1_000,
     wakeRelay: () => undefined,
     wakeClaims: () => worker.wake(),

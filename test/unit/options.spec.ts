@@ -79,6 +79,7 @@ describe('resolveOptions', () => {
         timeout: undefined,
         onCompensationFailure: 'continue',
         concurrency: 10,
+        maxClaims: 5,
         stepTimeout: 30_000,
         settleGrace: 5_000,
         retry: {

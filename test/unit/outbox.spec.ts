@@ -20,6 +20,7 @@ import {
 import { FakeClock, isPending, settled } from '../support/fake-clock.js';
 import { MemoryLog } from '../support/memory-log.js';
 
+const LIVING = { relays: true, leaseMs: 10_000, dead: false };
 const OK: PublishOutcome = { status: 'ok' };
 const LATER: PublishOutcome = { status: 'retryable', reason: 'the broker is busy' };
 
@@ -490,7 +491,7 @@ function relay(destination: Destination, batchSize = 100) {
     ...{ id: 'one', alive: true, remaining: 10_000 },
     remainingMs: () => (identity.alive ? identity.remaining : 0),
   };
-  database.workers.set('one', { relays: true, heartbeatAt: 0 });
+  database.workers.set('one', { ...LIVING, heartbeatAt: 0 });
   const worker = new OutboxWorker({
     ...{ identity, storage, clock, log, batchSize },
     publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
@@ -632,7 +633,7 @@ describe('OutboxWorker', () => {
     await clock.until(stopped);
     expect(clock.monotonic()).toBe(1_500);
     expect(left()).toEqual(['room.booked']);
-    await expect(storage.leaseShards('one', 10_000)).resolves.toHaveLength(SHARD_COUNT);
+    await expect(storage.leaseShards('one')).resolves.toHaveLength(SHARD_COUNT);
   });
 
   it('reads half as much each time nothing of a batch is taken, and more again once something was', async () => {
@@ -642,7 +643,7 @@ describe('OutboxWorker', () => {
     );
     const { worker, write, left, clock, database } = relay(destination, 8);
     // Another worker that never dies has every other shard: the batch is that of one.
-    database.workers.set('two', { relays: true, heartbeatAt: Infinity });
+    database.workers.set('two', { ...LIVING, heartbeatAt: Infinity });
     database.shardOwners.fill('two');
     database.shardOwners[shardOf(NORTH)] = undefined;
     write(...Array.from({ length: 20 }, (_, n) => ({ type: `${n}`, key: NORTH })));
@@ -763,14 +764,14 @@ describe('OutboxWorker', () => {
     worker.start();
     await settled();
     expect(owners()).toEqual([['one', SHARD_COUNT]]);
-    database.workers.set('two', { relays: true, heartbeatAt: clock.monotonic() });
+    database.workers.set('two', { ...LIVING, heartbeatAt: clock.monotonic() });
     await clock.advance(3_000);
-    await storage.leaseShards('two', 10_000);
+    await storage.leaseShards('two');
     expect(owners()).toEqual([
       ['one', SHARD_COUNT / 2],
       ['two', SHARD_COUNT / 2],
     ]);
-    database.workers.set('one', { relays: true, heartbeatAt: 20_000 });
+    database.workers.set('one', { ...LIVING, heartbeatAt: 20_000 });
     await clock.advance(17_000);
     expect(owners()).toEqual([['one', SHARD_COUNT]]);
     await worker.stop();
@@ -780,7 +781,7 @@ describe('OutboxWorker', () => {
   it('asks for no events of a shard that is not its own', async () => {
     const destination = new ScriptedDestination();
     const { worker, write, left, database, clock } = relay(destination);
-    database.workers.set('two', { relays: true, heartbeatAt: 0 });
+    database.workers.set('two', { ...LIVING, heartbeatAt: 0 });
     database.shardOwners[shardOf(NORTH)] = 'two';
     write({ type: 'theirs', key: NORTH }, { type: 'ours', key: 'customer:4711' });
     worker.start();

@@ -36,6 +36,13 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'undo.retrying': ATTEMPT,
   'undo.failed': ATTEMPT,
   'undo.repeated': ATTEMPT,
+  'worker.started': { runsSagas: true, relays: true },
+  'worker.draining': { sagas: true },
+  'worker.stopped': { sagas: true },
+  'worker.dead': { dead: true },
+  'worker.takeover': { sagas: true },
+  'worker.fenced': { sagas: true, message: true },
+  'journal.flushed': { entries: true, bytes: true, durationMs: true },
 };
 
 const started = { sagaId: 's1', saga: 'trip', version: 1 };

@@ -31,7 +31,10 @@ export interface MemoryEntry {
 
 export interface MemoryWorker {
   relays: boolean;
+  leaseMs: number;
   heartbeatAt: number;
+  /** It was declared so; it does not come back under this id. */
+  dead: boolean;
 }
 
 /** What memory storages share: one process's sagas and events, gone when it ends. */
@@ -57,5 +60,11 @@ export class MemoryDatabase {
   silence(workerId: string, now: number): number | undefined {
     const worker = this.workers.get(workerId);
     return worker && now - worker.heartbeatAt;
+  }
+
+  /** Nobody needs to ask it before taking what it owns. */
+  isDead(workerId: string, now: number): boolean {
+    const worker = this.workers.get(workerId);
+    return worker === undefined || worker.dead || now - worker.heartbeatAt > worker.leaseMs;
   }
 }

@@ -34,11 +34,10 @@ export class MemoryOutboxStorage extends OutboxStorage<undefined> {
     return undefined;
   }
 
-  leaseShards(workerId: string, leaseMs: number): Promise<readonly number[]> {
+  leaseShards(workerId: string): Promise<readonly number[]> {
     const { shardOwners, workers } = this.database;
     const now = this.clock.monotonic();
-    const isLive = (id: string) =>
-      workers.get(id)?.relays === true && (this.database.silence(id, now) ?? Infinity) <= leaseMs;
+    const isLive = (id: string) => workers.get(id)?.relays === true && !this.database.isDead(id, now);
     const share = Math.ceil(SHARD_COUNT / Math.max(1, [...workers.keys()].filter(isLive).length));
     const owned = this.owned(workerId).slice(0, share);
     for (const shard of this.owned(workerId).slice(share)) shardOwners[shard] = undefined;

@@ -3,11 +3,13 @@ import type { Persistence } from '../persistence.js';
 import { MemoryDatabase } from './memory-database.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
 import { MemorySagaStorage } from './memory-saga-storage.js';
+import { MemoryWorkerStorage } from './memory-worker-storage.js';
 
 export function memoryPersistence(clock: Clock): Persistence<undefined> {
   const database = new MemoryDatabase();
   return {
     sagas: new MemorySagaStorage(database, clock),
+    workers: new MemoryWorkerStorage(database, clock),
     outbox: new MemoryOutboxStorage(database, clock),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),

@@ -12,7 +12,6 @@ import {
   type SagaRow,
   type SagaTransaction,
   type SagaWrite,
-  type WorkerBeat,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
@@ -111,16 +110,6 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     return false;
   }
 
-  heartbeat({ id, relays }: WorkerBeat): Promise<void> {
-    this.database.workers.set(id, { relays, heartbeatAt: this.clock.monotonic() });
-    return Promise.resolve();
-  }
-
-  retire(workerId: string): Promise<void> {
-    this.database.workers.delete(workerId);
-    return Promise.resolve();
-  }
-
   claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const versions = new Set(request.versions.map(({ name, version }) => `${version} ${name}`));
     const free = [...this.database.unfinished].filter(
@@ -210,7 +199,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   private isFree(
     { owner, saga, startedAt, wakeAt }: MemorySaga,
-    { workerId, leaseMs, held, lost, only }: ClaimRequest,
+    { workerId, held, lost, only }: ClaimRequest,
   ): boolean {
     if (only !== undefined && saga.sagaId !== only) return false;
     if (owner === undefined) return wakeAt === undefined || wakeAt <= this.clock.monotonic();
@@ -218,13 +207,13 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       const old = this.clock.now() - startedAt.getTime() > OWN_AGE_MS;
       return lost.includes(saga.sagaId) || (old && !held.includes(saga.sagaId));
     }
-    const silence = this.database.silence(owner, this.clock.monotonic());
-    return silence === undefined || silence > leaseMs;
+    return this.database.isDead(owner, this.clock.monotonic());
   }
 
   private take(row: MemorySaga, workerId: string): ClaimedSaga {
     const silentMs =
       row.owner === undefined ? undefined : this.database.silence(row.owner, this.clock.monotonic());
+    const orphaned = row.owner !== undefined && row.owner !== workerId;
     row.owner = workerId;
     row.epoch += 1;
     row.wakeAt = undefined;
@@ -244,6 +233,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       status,
       journal,
       silentMs,
+      orphaned,
       cancelRequested,
       ageMs: this.clock.now() - row.startedAt.getTime(),
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,

@@ -1,17 +1,21 @@
 import { DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 
-/** Journal, relay, heartbeat and claims never wait behind the application's queries. */
-const ENGINE_CONNECTIONS = 4;
+/**
+ * Nothing of the engine waits behind the application's queries: one for the session lock and the heartbeat, one for the
+ * journal, one for reading the outbox, two for claims and everything else. They are opened when they are needed.
+ */
+const ENGINE_CONNECTIONS = 5;
 
 /** A statement on a connection that has died silently must not hold up its loop for ever. */
 const QUERY_TIMEOUT_MS = 30_000;
 
 /** The engine's own small DataSource: the application's connection settings, none of its entities or migrations. */
-export function engineDataSource(application: DataSource): DataSource {
+export function engineDataSource(application: DataSource, journalConnections = 1): DataSource {
   const options = application.options as PostgresDataSourceOptions;
   const name =
     options.applicationName === undefined ? 'nestjs-sagaz' : `${options.applicationName} nestjs-sagaz`;
+  const max = ENGINE_CONNECTIONS - 1 + journalConnections;
   const { isolationLevel: _, ...inherited } = options;
   return new DataSource({
     ...inherited,
@@ -24,10 +28,10 @@ export function engineDataSource(application: DataSource): DataSource {
     migrationsRun: false,
     installExtensions: false,
     cache: false,
-    poolSize: ENGINE_CONNECTIONS,
+    poolSize: max,
     extra: {
       ...(options.extra as object | undefined),
-      max: ENGINE_CONNECTIONS,
+      max,
       query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     },

@@ -6,6 +6,8 @@ export interface Tables {
   readonly journal: string;
   readonly key: string;
   readonly worker: string;
+  /** A sequence. */
+  readonly lockNumber: string;
   readonly outbox: string;
   readonly shard: string;
   readonly migration: string;
@@ -29,6 +31,7 @@ export function tablesOf(schema: string): Tables {
     journal: table('saga_journal'),
     key: table('saga_key'),
     worker: table('saga_worker'),
+    lockNumber: table('saga_lock_number'),
     outbox: table('saga_outbox'),
     shard: table('saga_outbox_shard'),
     migration: table('saga_migration'),

@@ -16,3 +16,14 @@ export function isRefusal(error: unknown): boolean {
   const state = sqlStateOf(error);
   return state !== undefined && !state.startsWith('08') && !state.startsWith('57');
 }
+
+/** A lock was not to be had in time. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlStateOf(error) === '55P03';
+}
+
+/** Nothing is wrong with the statement: no connection, no room, or a standby that is not promoted yet. */
+export function isOutage(error: unknown): boolean {
+  const state = sqlStateOf(error) ?? '';
+  return !isRefusal(error) || state.startsWith('53') || state === '25006';
+}

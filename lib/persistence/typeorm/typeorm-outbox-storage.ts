@@ -27,10 +27,10 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     return this.settings.scope.current();
   }
 
-  async leaseShards(workerId: string, leaseMs: number): Promise<readonly number[]> {
+  async leaseShards(workerId: string): Promise<readonly number[]> {
     const { engine, tables } = this.settings;
-    await engine.query(sql.returnShardsSql(tables), [workerId, leaseMs]);
-    await engine.query(sql.takeShardsSql(tables), [workerId, leaseMs]);
+    await engine.query(sql.returnShardsSql(tables), [workerId]);
+    await engine.query(sql.takeShardsSql(tables), [workerId]);
     const rows = await engine.query<{ shard: number }[]>(sql.ownedShardsSql(tables), [workerId]);
     return rows.map(({ shard }) => shard);
   }

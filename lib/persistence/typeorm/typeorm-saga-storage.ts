@@ -11,18 +11,19 @@ import {
   type NewSaga,
   type SagaRow,
   type SagaWrite,
-  type WorkerBeat,
 } from '../../saga/saga-storage.js';
-import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
+import { CommitUnknownError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
-import { eventArrays } from './event-arrays.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
+import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
+import { SagaCreator } from './saga-creator.js';
 import * as sql from './sql/saga-sql.js';
-import { heartbeatSql, retireSql } from './sql/worker-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
+import { appendedOf, fenced, WriteStatements, writeValues, type WriteOutcome } from './write-batch.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -33,6 +34,13 @@ export interface TypeOrmStorageSettings {
   readonly tables: Tables;
   readonly scope: TransactionScope;
   readonly reach: DebugProbe;
+  readonly clock: Clock;
+  /** Whether our own statements may have names. */
+  readonly named: () => boolean;
+  /** Called after each flush of the journal. */
+  readonly flushed: (flush: Flushed) => void;
+  /** Only a bench that measures what group commit saves changes it. */
+  readonly groupCommit?: { readonly lanes: number; readonly maxRows: number };
 }
 
 interface InputRow {
@@ -46,38 +54,29 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   readonly kind = 'typeorm';
 
+  private readonly writer: JournalWriter;
+  private readonly creator: SagaCreator;
+  private readonly statements: WriteStatements;
+
   constructor(private readonly settings: TypeOrmStorageSettings) {
     super();
+    this.statements = new WriteStatements(settings.tables);
+    this.writer = new JournalWriter({ ...settings, ...settings.groupCommit });
+    this.creator = new SagaCreator({ ...settings, writer: this.writer });
   }
 
-  async create(saga: NewSaga, tx?: EntityManager): Promise<CreatedSaga> {
-    const { sagaId, name, idempotencyKey, inputHash } = saga;
-    const runner = tx === undefined ? undefined : openTransaction(tx);
-    const on = runner ? runner.query.bind(runner) : this.settings.engine;
-    const { reach } = this.settings;
-    reach('create.sending');
-    const sent = this.rows(on, sql.createSagaSql, creationParameters(saga));
-    reach('create.sent');
-    const rows = await sent;
-    reach('create.stored');
-    if (rows.length > 0 || idempotencyKey === undefined) return { outcome: 'created', sagaId };
-    const [taken] = await this.rows<{ sagaId: string; inputHash: string }>(on, sql.findKeySql, [
-      name,
-      idempotencyKey,
-    ]);
-    // Only a caller's older snapshot can hide the row: then it cannot be said whether the input is the same.
-    if (!taken) return { outcome: 'conflict', sagaId: 'unknown' };
-    return { outcome: taken.inputHash === inputHash ? 'existing' : 'conflict', sagaId: taken.sagaId };
+  /** Closes the connection of the journal; what has not been written fails. */
+  async close(): Promise<void> {
+    this.creator.close();
+    await this.writer.close();
   }
 
-  async append(write: SagaWrite): Promise<Appended> {
-    const { reach, engine } = this.settings;
-    reach('journal.sending');
-    const sent = this.store(engine, write);
-    reach('journal.sent');
-    const appended = await sent;
-    reach('journal.stored');
-    return appended;
+  create(saga: NewSaga, tx?: EntityManager): Promise<CreatedSaga> {
+    return tx === undefined ? this.creator.create(saga) : this.creator.createIn(openTransaction(tx), saga);
+  }
+
+  append(write: SagaWrite): Promise<Appended> {
+    return this.writer.append(write);
   }
 
   async begin(): Promise<TypeOrmSagaTransaction> {
@@ -103,17 +102,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return isTransient(error);
   }
 
-  async heartbeat({ id, relays }: WorkerBeat): Promise<void> {
-    await this.rows(this.settings.engine, heartbeatSql, [id, relays]);
-  }
-
-  async retire(workerId: string): Promise<void> {
-    await this.rows(this.settings.engine, retireSql, [workerId]);
-  }
-
   async claim({
     workerId,
-    leaseMs,
     versions,
     held,
     lost,
@@ -122,7 +112,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const names = versions.map(({ name }) => name);
     const numbers = versions.map(({ version }) => version);
-    const parameters = [workerId, leaseMs, names, numbers, held, limit, only ?? null, lost];
+    const parameters = [workerId, names, numbers, held, limit, only ?? null, lost];
     const { reach, engine } = this.settings;
     reach('claim.sending');
     const [claimed] = await this.rows<ClaimedRow[]>(engine, sql.claimSql, parameters);
@@ -202,19 +192,16 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return journals;
   }
 
-  private async store(on: DataSource | QueryRunner['query'], write: SagaWrite): Promise<Appended> {
-    const { sagaId, epoch, entries, events, status, launchesPivot = false } = write;
-    const withEvents = events.length > 0;
-    const text = (tables: Tables) => sql.appendSql(tables, withEvents);
-    const parameters = [...writeParameters(write), ...(withEvents ? eventArrays(events) : [])];
-    const [held] = await this.rows<{ stored: number; cancelled: boolean }>(on, text, parameters);
-    if (!held) throw new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);
-    const refused = held.cancelled && (launchesPivot || status === 'completed');
+  /** A write of a transactional step, on its own connection: waits for the row of the saga. */
+  private async store(query: QueryRunner['query'], write: SagaWrite): Promise<Appended> {
+    const batch = { sagas: [], writes: [write] };
+    const statement = this.statements.of(batch, true);
+    const [outcome] = (await query(statement.text, writeValues(statement, batch))) as WriteOutcome[];
+    if (!outcome) throw fenced(write);
     // On a connection of its own a transaction cannot have written these entries before.
-    if (typeof on === 'function' && !refused && held.stored < entries.length) {
-      throw new CommitUnknownError(`entry ${entries[0]?.seq} of saga ${sagaId} is there already`);
-    }
-    return { cancelRequested: held.cancelled, stored: !refused };
+    if (outcome.allowed && !outcome.fresh)
+      throw new CommitUnknownError(`entry ${write.entries[0]?.seq} of saga ${write.sagaId} is there already`);
+    return appendedOf(outcome);
   }
 
   private async rows<T>(
@@ -244,32 +231,4 @@ interface ClaimedRow extends Omit<
   readonly ageMs: string;
   readonly silentMs: string | null;
   readonly deadlineInMs: string | null;
-}
-
-function writeParameters(write: SagaWrite): unknown[] {
-  const { sagaId, epoch, entries, status = null, end, release, launchesPivot = false } = write;
-  const { results = null, error = null } = end ?? {};
-  const ending = [end !== undefined, results, error];
-  const letGo = [release !== undefined, launchesPivot, release?.wakeInMs ?? null];
-  return [sagaId, epoch, JSON.stringify(entries), status, ...ending, ...letGo];
-}
-
-function creationParameters(saga: NewSaga): unknown[] {
-  const { sagaId, name, version, input, idempotencyKey, inputHash, owner, launch, correlationId, tags } =
-    saga;
-  const { launchesPivot, timeoutMs } = saga;
-  return [
-    sagaId,
-    name,
-    version,
-    input,
-    idempotencyKey ?? null,
-    inputHash,
-    owner ?? null,
-    launch,
-    correlationId,
-    JSON.stringify(tags),
-    launchesPivot,
-    timeoutMs ?? null,
-  ];
 }

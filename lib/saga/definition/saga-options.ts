@@ -14,8 +14,8 @@ export const FailureStrategy = {
 } as const;
 export type FailureStrategy = (typeof FailureStrategy)[keyof typeof FailureStrategy];
 
-/** Defaults of all sagas, set on the module; narrower ones on `@Saga` and `ClassicSaga` win. */
-export interface SagaDefaults {
+/** Options of a saga that the module may set for all; narrower ones on `@Saga` and `ClassicSaga` win. */
+export interface OwnDefaults {
   /** What becomes of parallel steps when one fails. Default `'FAIL_FAST'`. */
   failureStrategy?: FailureStrategy | undefined;
   /**
@@ -41,8 +41,17 @@ export interface SagaDefaults {
   strict?: boolean | undefined;
 }
 
+/** Defaults of all sagas, and limits that are set on the module only. */
+export interface SagaDefaults extends OwnDefaults {
+  /**
+   * Processes in a row that may die while they run a saga, without any of its steps or undos ending in between, before
+   * it is parked. From the second one on it runs only while no other such saga runs. Default 5.
+   */
+  maxClaims?: number | undefined;
+}
+
 /** Options of `@Saga`. */
-export interface SagaOptions extends SagaDefaults {
+export interface SagaOptions extends OwnDefaults {
   /** Unique in the application together with `version`; what a running saga is found by, so never change it. */
   name: string;
   /** A whole number from 1; raise it when the steps change while sagas are running. Default 1. */

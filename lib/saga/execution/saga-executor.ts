@@ -1,14 +1,18 @@
 import { errorText } from '../../runtime/error-text.js';
+import { Turn } from '../../runtime/turn.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
 import { OWN_AGE_MS, type ClaimedSaga, type LateResult } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
+import { SUSPECT_DEATHS } from './suspicion.js';
 
 export interface ExecutorSettings extends Omit<RunnerSettings, 'lateResult'> {
   readonly registry: SagaRegistry;
   /** Sagas running at once in this process. */
   readonly maxSagas: number;
+  /** Deaths of its processes in a row after which a saga is parked. */
+  readonly maxClaims: number;
   /** Called when there is room again after there was none. */
   readonly wakeClaims: () => void;
 }
@@ -25,6 +29,8 @@ export class SagaExecutor {
   /** Runners that ended here with a handler that would not settle. */
   private readonly lingering = new Set<SagaRunner>();
   private claiming = 0;
+  /** Sagas that may be what kills their processes run one at a time. */
+  private readonly suspects = new Turn();
   private readonly runnerSettings: RunnerSettings;
 
   constructor(private readonly settings: ExecutorSettings) {
@@ -111,6 +117,13 @@ export class SagaExecutor {
     for (const runner of this.runners.values()) runner.drain();
   }
 
+  /** Lets go of everything at once: others may run it by now. @returns how many sagas that was */
+  abandon(reason: Error): number {
+    const runners = [...this.runners.values()];
+    for (const runner of runners) runner.lostTrack(reason);
+    return runners.length;
+  }
+
   /** Aborts what still runs. */
   stop(): void {
     this.stopping = true;
@@ -136,7 +149,8 @@ export class SagaExecutor {
     this.runners.set(saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
-    await this.follow(runner);
+    if (runner.deaths < SUSPECT_DEATHS) await this.follow(runner);
+    else await this.suspects.run(() => this.follow(runner));
     if (this.isLatest(runner)) this.runners.delete(saga.sagaId);
   }
 
@@ -175,14 +189,16 @@ export class SagaExecutor {
     }
   }
 
-  /** A saga that its definition cannot explain is parked for an operator. */
+  /** A saga that its definition cannot explain, or that kills its processes, is parked for an operator. */
   private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
     const { registry, storage, log, telemetry } = this.settings;
     const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
     try {
       const definition = registry.find(name, version);
       if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
-      return new SagaRunner(saga, definition, this.runnerSettings);
+      const runner = new SagaRunner(saga, definition, this.runnerSettings);
+      if (runner.deaths > this.settings.maxClaims) throw crashLoop(runner.deaths);
+      return runner;
     } catch (error) {
       const { code, message } = failureOf(error);
       log.error(`saga ${name} ${sagaId} is parked: ${message}`);
@@ -197,6 +213,11 @@ export class SagaExecutor {
       return undefined;
     }
   }
+}
+
+function crashLoop(deaths: number): Error {
+  const message = `${deaths} processes in a row have died while they ran this saga (sagas.maxClaims)`;
+  return Object.assign(new Error(message), { code: 'SAGAZ_CRASH_LOOP' });
 }
 
 const RESERVED_PAUSE_MS = 10;

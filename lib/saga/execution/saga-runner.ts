@@ -9,13 +9,14 @@ import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, LateResult, SagaRelease, SagaStorage, SagaWrite } from '../saga-storage.js';
 import { FencedError, SagaTimeoutError, ShutdownError } from '../state/errors.js';
-import type { JournalEntry, ReleaseRecord } from '../state/journal.js';
+import type { JournalEntry, ReleaseRecord, ResumeRecord } from '../state/journal.js';
 import type { StepStatus } from '../state/step-status.js';
 import { transition } from '../state/saga-status.js';
 import { ActiveJobs, isUndo, undoKey } from './active-jobs.js';
 import { ContextFactory } from './context-factory.js';
 import { readyUndos, relaunches, running } from './decisions.js';
 import { LostActions } from './lost-actions.js';
+import { deathsOf } from './suspicion.js';
 import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
 import { SagaReporter } from './saga-reporter.js';
 import { stateOf, type SagaState } from './saga-state.js';
@@ -60,6 +61,8 @@ export class SagaRunner implements StepHost, JournalOwner {
   readonly title: string;
   readonly reporter: SagaReporter;
   readonly reach: DebugProbe;
+  /** Processes in a row that died while they ran this saga. */
+  readonly deaths: number;
   /** From the drain on, and after a fault of the storage. */
   halting = false;
   private readonly journal: SagaJournal;
@@ -94,6 +97,7 @@ export class SagaRunner implements StepHost, JournalOwner {
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.contexts = new ContextFactory(saga, events);
     this.journal = new SagaJournal(saga, definition, storage, this);
+    this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
     this.claimedAt = clock.monotonic();
     this.lostActions = new LostActions(saga, this.journal.state, settings);
@@ -247,7 +251,8 @@ export class SagaRunner implements StepHost, JournalOwner {
       const { halting } = this;
       const state = this.state();
       if (halting && running(state).length === 0) return;
-      const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data: null, events: [] };
+      const data = JSON.stringify({ deaths: this.deaths } satisfies ResumeRecord);
+      const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data, events: [] };
       const turn = this.journal.mayCancel ? this.dueTurn() : undefined;
       const again = halting || turn ? [] : relaunches(state);
       await this.journal.write(turn ? [turn, resumed] : [resumed], undefined, again);

@@ -1,6 +1,7 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { Log } from '../../runtime/log.js';
 import { PollingLoop } from '../../runtime/polling-loop.js';
+import type { Telemetry } from '../../runtime/telemetry.js';
 import { Turn } from '../../runtime/turn.js';
 import { within } from '../../runtime/within.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
@@ -10,12 +11,12 @@ import type { ClaimedSaga, SagaStorage } from '../saga-storage.js';
 
 export interface SagaWorkerSettings {
   readonly identity: WorkerIdentity;
-  readonly leaseMs: number;
   readonly storage: SagaStorage;
   readonly registry: SagaRegistry;
   readonly executor: SagaExecutor;
   readonly clock: Clock;
   readonly log: Log;
+  readonly telemetry: Telemetry;
 }
 
 const CLAIM_INTERVAL_MS = 1_000;
@@ -91,11 +92,14 @@ export class SagaWorker {
   }
 
   private async request(limit: number, only: string | undefined): Promise<readonly ClaimedSaga[]> {
-    const { identity, executor, registry, storage, leaseMs } = this.settings;
+    const { identity, executor, registry, storage } = this.settings;
     const versions = registry.versions();
     if (versions.length === 0 || identity.remainingMs() <= 0) return [];
     const { held, lost } = executor;
-    const request = { workerId: identity.id, leaseMs, versions, held, lost, limit };
-    return storage.claim({ ...request, ...(only !== undefined && { only }) });
+    const request = { workerId: identity.id, versions, held, lost, limit };
+    const claimed = await storage.claim({ ...request, ...(only !== undefined && { only }) });
+    const sagas = claimed.filter(({ orphaned }) => orphaned).length;
+    if (sagas > 0) this.settings.telemetry.emit('worker.takeover', () => ({ sagas }));
+    return claimed;
   }
 }

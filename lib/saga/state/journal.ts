@@ -26,7 +26,7 @@ export interface JournalEntry {
   readonly launch: readonly string[];
   /**
    * JSON text: the result of a completed step, the {@link FailureRecord} of a failure, the {@link PauseRecord} of a
-   * long back-off, the {@link UndoneRecord} of an undo.
+   * long back-off, the {@link UndoneRecord} of an undo, the {@link ResumeRecord} of a takeover.
    */
   readonly data: string | null;
   /** Milliseconds since it was written, by the clock of the storage. Only on entries that were read. */
@@ -38,6 +38,11 @@ export interface PauseRecord extends FailureRecord {
   readonly delayMs: number;
   /** Milliseconds from the beginning of the first attempt to the end of this one. */
   readonly elapsedMs: number;
+}
+
+/** What the owner that took over says: how many before it died in a row while they ran the saga. */
+export interface ResumeRecord {
+  readonly deaths: number;
 }
 
 /** How an undo ended: `lates` counts the late results of its step that it knew of. */

@@ -157,8 +157,8 @@ class Chaos {
     }
   }
 
-  private beat(): Promise<void> {
-    return this.world.storage.heartbeat({ id: `w${this.owner}`, relays: false });
+  private beat(): Promise<boolean> {
+    return this.world.workers.heartbeat({ id: `w${this.owner}`, relays: false, leaseMs: 10_000 });
   }
 
   private async ended(sagaId: string): Promise<boolean> {

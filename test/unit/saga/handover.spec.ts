@@ -164,7 +164,7 @@ describe('a process that takes over from a dead one and is drained at once', () 
         retry: retry === false ? false : { ...QUICK, maxAttempts: retry },
       },
     });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);
@@ -201,7 +201,7 @@ describe('a saga that was claimed from a dead process just before the drain', ()
     const world = new SagaWorld();
     const { undone, undo } = undos(world);
     const definition = saga({ charge: { undo, run: never, timeout: '20s', retry: false } });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const lost = await world.start(definition);
     await settled();
     world.kill(lost);
@@ -227,12 +227,12 @@ describe('the undo of an action that was lost with its process', () => {
     const world = new SagaWorld();
     const { undone, undo } = undos(world);
     const definition = saga({ charge: { undo, run: never, timeout: '20s', retry: false } });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);
     await world.clock.advance(11_000);
-    await world.storage.heartbeat({ id: 'two', relays: false });
+    await world.workers.heartbeat({ id: 'two', relays: false, leaseMs: 10_000 });
     const two = await world.takeOver(one.sagaId, definition);
     await settled();
     world.kill(two);
@@ -254,7 +254,7 @@ describe('the undo of an action that was lost with its process', () => {
         },
       },
     });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);
@@ -278,7 +278,7 @@ describe('the undo of an action that was lost with its process', () => {
         undo,
       },
     });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);

@@ -54,7 +54,7 @@ describe.each<[string, Define]>([
       hotel: { run, undo: () => undefined },
       flight: { run: (ctx) => (ctx.fencingToken === 1 ? world.clock.delay(60_000) : run(ctx)) },
     });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);
@@ -248,7 +248,7 @@ describe.each<[string, Define]>([
       throw new TypeError('this code is gone');
     };
     const after = define({ hotel: { run: broken, undo }, flight: { run: broken, undo, retry: false } });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(before);
     await settled();
     world.kill(one);

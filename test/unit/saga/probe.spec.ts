@@ -272,7 +272,7 @@ describe('the undo of a step that may have happened and has a probe', () => {
         },
       },
     });
-    await world.storage.heartbeat({ id: 'one', relays: false });
+    await world.workers.heartbeat({ id: 'one', relays: false, leaseMs: 10_000 });
     const one = await world.start(definition);
     await settled();
     world.kill(one);

@@ -15,7 +15,7 @@ function slowOnce<T>(value: T) {
 
 /** The heartbeat of a process, and then none for longer than its lease. */
 async function silence(world: SagaWorld, ms = 11_000, worker = 'one'): Promise<void> {
-  await world.storage.heartbeat({ id: worker, relays: false });
+  await world.workers.heartbeat({ id: worker, relays: false, leaseMs: 10_000 });
   await world.clock.advance(ms);
 }
 
@@ -474,7 +474,7 @@ describe('WorkerLease', () => {
     expect(world.database.silence('one', world.clock.monotonic())).toBeLessThanOrEqual(2_000);
 
     const broken = new Error('no connection');
-    world.storage.heartbeat = () => Promise.reject(broken);
+    world.workers.heartbeat = () => Promise.reject(broken);
     const last = world.clock.monotonic() - (world.database.silence('one', world.clock.monotonic()) ?? 0);
     await world.clock.advance(last + 8_000 - world.clock.monotonic() - 1);
     expect(lease.remainingMs()).toBeGreaterThan(0);
@@ -486,10 +486,10 @@ describe('WorkerLease', () => {
   it('counts from before its heartbeat was sent: a slow one does not make it longer', async () => {
     const world = new SagaWorld();
     const { lease } = processOf(world, saga({ hotel: {} }), 'one');
-    const heartbeat = world.storage.heartbeat.bind(world.storage);
-    world.storage.heartbeat = async (worker) => {
+    const heartbeat = world.workers.heartbeat.bind(world.workers);
+    world.workers.heartbeat = async (worker) => {
       await world.clock.delay(3_000);
-      await heartbeat(worker);
+      return heartbeat(worker);
     };
     await world.clock.until(lease.start());
     expect(world.clock.monotonic()).toBe(3_000);
@@ -530,10 +530,10 @@ describe('SagaWorker', () => {
     const world = new SagaWorld();
     const gates = [slowOnce('a'), slowOnce('b')] as const;
     const definition = saga({ hotel: { run: ({ input }) => gates[Number(input['gate']) as 0 | 1].run() } });
-    await world.storage.heartbeat({ id: 'dead', relays: false });
+    await world.workers.heartbeat({ id: 'dead', relays: false, leaseMs: 10_000 });
     const left = await world.start(definition, { gate: 0 }, 'dead');
     await world.clock.advance(9_000);
-    await world.storage.heartbeat({ id: 'alive', relays: false });
+    await world.workers.heartbeat({ id: 'alive', relays: false, leaseMs: 10_000 });
     const kept = await world.start(definition, { gate: 1 }, 'alive');
 
     const { lease, worker } = processOf(world, definition, 'two');

@@ -1,10 +1,11 @@
 import { tablesOf } from '../identifiers.js';
 import { initial } from './0001-initial.js';
 import { timersAndCancel } from './0002-timers-and-cancel.js';
+import { sessions } from './0003-sessions.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
-export const ALL_MIGRATIONS: readonly Migration[] = [initial, timersAndCancel];
+export const ALL_MIGRATIONS: readonly Migration[] = [initial, timersAndCancel, sessions];
 
 /** The table that says which migrations a schema has. */
 export function migrationTableSql(schema: string): readonly string[] {

@@ -45,7 +45,7 @@ DELETE FROM ${t.outbox} o USING unnest($1::smallint[], $2::bigint[]) AS k (shard
 WHERE o.shard = k.shard AND o.id = k.id`;
 
 const LIVE = (t: Tables) => `live AS (
-  SELECT id FROM ${t.worker} WHERE relays AND heartbeat_at > clock_timestamp() - $2 * interval '1 millisecond'
+  SELECT id FROM ${t.worker} WHERE relays AND NOT dead
 ), share AS (SELECT ceil(${SHARD_COUNT}.0 / greatest(1, count(*)))::int AS size FROM live)`;
 
 /** Gives back what is more than a fair share, so that workers that came later get some. */

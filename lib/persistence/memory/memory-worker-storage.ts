@@ -1,0 +1,34 @@
+import type { Clock } from '../../runtime/clock.js';
+import { WorkerStorage, type WorkerBeat } from '../../saga/worker-storage.js';
+import type { MemoryDatabase } from './memory-database.js';
+
+/** Workers in memory: in an application the one process itself, in tests several. */
+export class MemoryWorkerStorage extends WorkerStorage {
+  readonly sight = 'memory';
+
+  constructor(
+    private readonly database: MemoryDatabase,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  heartbeat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
+    const { workers } = this.database;
+    const dead = workers.get(id)?.dead === true;
+    if (!dead) workers.set(id, { relays, leaseMs, heartbeatAt: this.clock.monotonic(), dead });
+    return Promise.resolve(!dead);
+  }
+
+  findDead(): Promise<readonly string[]> {
+    const now = this.clock.monotonic();
+    const dead = [...this.database.workers].filter(([id]) => this.database.isDead(id, now));
+    for (const [, worker] of dead) worker.dead = true;
+    return Promise.resolve(dead.map(([id]) => id));
+  }
+
+  retire(workerId: string): Promise<void> {
+    this.database.workers.delete(workerId);
+    return Promise.resolve();
+  }
+}

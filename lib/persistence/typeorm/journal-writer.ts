@@ -1,0 +1,145 @@
+import type { DataSource } from 'typeorm';
+import type { Clock } from '../../runtime/clock.js';
+import type { DebugProbe } from '../../runtime/debug-points.js';
+import type { Appended, NewSaga, SagaWrite } from '../../saga/saga-storage.js';
+import { EngineConnection } from './engine-connection.js';
+import { GroupCommit, type Answer } from './group-commit.js';
+import type { Tables } from './identifiers.js';
+import { epochsSql } from './sql/write-sql.js';
+import {
+  appendedOf,
+  fenced,
+  sagaBytes,
+  writeBytes,
+  WriteStatements,
+  writeValues,
+  type WriteBatch,
+  type WriteOutcome,
+} from './write-batch.js';
+
+export interface JournalWriterSettings {
+  readonly engine: DataSource;
+  readonly tables: Tables;
+  readonly clock: Clock;
+  readonly reach: DebugProbe;
+  /** Whether statements may have names. */
+  readonly named: () => boolean;
+  /** Called after each flush. */
+  readonly flushed: (flush: Flushed) => void;
+  /** Connections, each with a flush of its own; more than one only to measure what group commit saves. Default 1. */
+  readonly lanes?: number;
+  readonly maxRows?: number;
+}
+
+export interface Flushed extends WriteBatch {
+  readonly durationMs: number;
+}
+
+/** A flush as telemetry tells of it. */
+export function flushOf({ sagas, writes, durationMs }: Flushed) {
+  const entries = writes.reduce((sum, write) => sum + write.entries.length, sagas.length);
+  const sizes = [...sagas.map(sagaBytes), ...writes.map(writeBytes)];
+  return { entries, bytes: sizes.reduce((sum, size) => sum + size, 0), durationMs };
+}
+
+/** A saga to be created, without an idempotency key, or a write of one that is there. */
+type Item = { readonly saga: NewSaga } | { readonly write: SagaWrite };
+
+/**
+ * Writes what all sagas of this process want to be durable: together, in one statement, while the next one fills.
+ * One connection is enough; a second one gains nothing.
+ */
+export class JournalWriter {
+  private readonly group: GroupCommit<Item, Appended>;
+  private readonly statements: WriteStatements;
+  private readonly free: EngineConnection[];
+
+  constructor(private readonly settings: JournalWriterSettings) {
+    const { lanes = 1, maxRows, clock } = settings;
+    this.statements = new WriteStatements(settings.tables);
+    this.free = Array.from({ length: lanes }, () => new EngineConnection(settings));
+    this.group = new GroupCommit({
+      flush: (items) => this.flush(items),
+      weigh: (item) =>
+        'saga' in item
+          ? { rows: 1, bytes: sagaBytes(item.saga) }
+          : { rows: Math.max(1, item.write.entries.length), bytes: writeBytes(item.write) },
+      subjectOf: (item) => ('saga' in item ? item.saga : item.write).sagaId,
+      ...{ clock, lanes },
+      ...(maxRows !== undefined && { maxRows }),
+    });
+  }
+
+  /** Resolves when it is durable. @throws FencedError with nothing of it written */
+  append(write: SagaWrite): Promise<Appended> {
+    return this.group.add({ write });
+  }
+
+  async create(saga: NewSaga): Promise<void> {
+    await this.group.add({ saga });
+  }
+
+  async close(): Promise<void> {
+    this.group.close();
+    await Promise.all(this.free.map((connection) => connection.close()));
+  }
+
+  private async flush(items: readonly Item[]): Promise<readonly Answer<Appended>[]> {
+    const connection = this.free.pop();
+    if (!connection) throw new Error('more flushes than connections');
+    try {
+      return await this.store(items, connection);
+    } finally {
+      this.free.push(connection);
+    }
+  }
+
+  private async store(items: readonly Item[], connection: EngineConnection) {
+    const sagas = items.flatMap((item) => ('saga' in item ? [item.saga] : []));
+    const writes = items.flatMap((item) => ('write' in item ? [item.write] : []));
+    const statement = this.statements.of({ sagas, writes }, false);
+    const values = writeValues(statement, { sagas, writes });
+    const outcomes = await this.send({ sagas, writes }, () =>
+      connection.query<WriteOutcome>(statement, values),
+    );
+    const byWrite = new Map(outcomes.map((outcome) => [writes[outcome.n], outcome]));
+    const missing = writes.filter((write) => !byWrite.has(write));
+    const epochs = missing.length > 0 ? await this.epochs(connection, missing) : undefined;
+    return items.map((item) => {
+      if ('saga' in item) return CREATED;
+      const outcome = byWrite.get(item.write);
+      return outcome ? { value: appendedOf(outcome) } : notHeld(item.write, epochs?.get(item.write.sagaId));
+    });
+  }
+
+  private async send<T>({ sagas, writes }: WriteBatch, query: () => Promise<T>): Promise<T> {
+    const { clock, flushed, reach } = this.settings;
+    const kinds = [
+      ...(sagas.length > 0 ? ['create' as const] : []),
+      ...(writes.length > 0 ? ['journal' as const] : []),
+    ];
+    const startedAt = clock.monotonic();
+    for (const kind of kinds) reach(`${kind}.sending`);
+    const sent = query();
+    for (const kind of kinds) reach(`${kind}.sent`);
+    const result = await sent;
+    for (const kind of kinds) reach(`${kind}.stored`);
+    flushed({ sagas, writes, durationMs: clock.monotonic() - startedAt });
+    return result;
+  }
+
+  private async epochs(connection: EngineConnection, writes: readonly SagaWrite[]) {
+    const ids = writes.map(({ sagaId }) => sagaId);
+    const rows = await connection.query<{ id: string; epoch: string }>(epochsSql(this.settings.tables), [
+      ids,
+    ]);
+    return new Map(rows.map(({ id, epoch }) => [id, Number(epoch)]));
+  }
+}
+
+const CREATED = { value: { cancelRequested: false, stored: true } } as const;
+
+/** Its row was locked, or the saga belongs to another claim by now. */
+function notHeld(write: SagaWrite, epoch: number | undefined): Answer<Appended> {
+  return epoch === write.epoch ? 'busy' : { error: fenced(write) };
+}

@@ -1,0 +1,149 @@
+import type { Tables } from '../identifiers.js';
+import type { Statement } from '../engine-connection.js';
+import { EVENT_COLUMNS } from './outbox-sql.js';
+
+/** What there is to store, which decides which parts the statement has. */
+export interface WriteShape {
+  /** Sagas to be created. */
+  readonly creates: boolean;
+  /** They have idempotency keys. */
+  readonly keys: boolean;
+  /** Writes of sagas that are there. */
+  readonly writes: boolean;
+  /** One of them changes its saga's row. */
+  readonly changes: boolean;
+  /** One of them ends its saga. */
+  readonly ends: boolean;
+  readonly events: boolean;
+  /** Waits for rows and keys that others hold, instead of passing them over. For a transaction of the caller's. */
+  readonly waits: boolean;
+}
+
+/** Names of the parameters, each a JSON array of rows but for `ids`, an array of saga ids. */
+export type WriteInput = 'sagas' | 'writes' | 'ids' | 'entries' | 'events';
+
+export interface WriteStatement extends Statement {
+  readonly inputs: readonly WriteInput[];
+}
+
+/** How long a flush waits for a key that an open transaction is about to take. */
+const KEY_LOCK_TIMEOUT_MS = 50;
+
+/**
+ * One statement for everything that was asked for, whole or not at all. It returns what became of each write (`n` its
+ * number; no row when its saga was not to be had under its epoch), or the ids of sagas whose key was free.
+ */
+export function writeStatement(t: Tables, shape: WriteShape): WriteStatement {
+  const inputs: WriteInput[] = [];
+  const rows = (input: WriteInput) => `$${inputs.push(input)}`;
+  const parts = [
+    ...(shape.creates ? creation(t, shape, rows) : []),
+    ...(shape.writes ? appending(t, shape, rows) : []),
+  ];
+  const result = shape.writes
+    ? OUTCOMES
+    : shape.keys
+      ? 'SELECT saga_id AS id FROM taken'
+      : 'SELECT WHERE false';
+  const flags = Object.entries(shape).flatMap(([name, on]) => (on ? [name] : []));
+  return { name: `sagaz_write_${flags.join('_')}`, text: `WITH ${parts.join(', ')}\n${result}`, inputs };
+}
+
+type Rows = (input: WriteInput) => string;
+
+/**
+ * Creates sagas with their payload, and their keys. Doing it again does nothing. A key that another open transaction
+ * has inserted is waited for, in a flush only a moment, in the order of the keys: two flushes do not wait for each
+ * other, and one long transaction does not hold up the others for long.
+ */
+function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] {
+  const limit = waits
+    ? ''
+    : `(SELECT set_config('lock_timeout', '${KEY_LOCK_TIMEOUT_MS}', true)) AS limited, `;
+  const free = keys ? 'WHERE id IN (SELECT saga_id FROM taken)' : '';
+  return [
+    `sagas AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(${rows('sagas')}::json) AS s (id uuid, name text, version int, input text, key text,
+    hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8))`,
+    ...(keys
+      ? [
+          `taken AS (
+  INSERT INTO ${t.key} (name, key, input_hash, saga_id)
+  SELECT name, key, hash, id FROM ${limit}sagas ORDER BY name, key ON CONFLICT (name, key) DO NOTHING RETURNING saga_id)`,
+        ]
+      : []),
+    `created AS (
+  INSERT INTO ${t.instance} (id, name, version, status, epoch, owner, launch, correlation_id, tags, pivot_launched, deadline_at)
+  SELECT id, name, version, CASE WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
+    CASE WHEN owner IS NULL THEN 0 ELSE 1 END, owner, launch, correlation, tags, pivot,
+    clock_timestamp() + timeout * interval '1 millisecond'
+  FROM sagas ${free} ON CONFLICT (id) DO NOTHING)`,
+    `inputs AS (
+  INSERT INTO ${t.payload} (saga_id, input) SELECT id, input FROM sagas ${free} ON CONFLICT (saga_id) DO NOTHING)`,
+  ];
+}
+
+/**
+ * Stores writes under their fences. The row lock on a saga orders this statement against claims: whoever claims
+ * meanwhile waits, and after a claim the epoch does not match, so nothing of that write is stored. Rows are locked in
+ * the order of their ids, and a flush passes over a row that somebody holds: one saga never stops the others. When the
+ * entries of a write are there already, it was stored before, and nothing of it is stored again. A write that launches
+ * the pivot or completes the saga is refused when a cancel was requested: the row that is locked decides between the two.
+ */
+function appending(t: Tables, shape: WriteShape, rows: Rows): string[] {
+  return [
+    `w AS MATERIALIZED (
+  SELECT * FROM json_to_recordset(${rows('writes')}::json) AS w (n int, id uuid, epoch bigint, bare boolean, status text,
+    ended boolean, results text, error text, released boolean, pivot boolean, wake float8))`,
+    `locked AS MATERIALIZED (
+  SELECT i.id, i.epoch, i.cancel_requested_at IS NOT NULL AS cancelled FROM ${t.instance} i
+  WHERE i.id = ANY(${rows('ids')}::uuid[]) ORDER BY i.id FOR NO KEY UPDATE${shape.waits ? '' : ' SKIP LOCKED'})`,
+    `held AS MATERIALIZED (
+  SELECT w.*, l.cancelled, NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed')) AS allowed
+  FROM w JOIN locked l ON l.id = w.id AND l.epoch = w.epoch)`,
+    `facts AS (
+  INSERT INTO ${t.journal} (saga_id, seq, epoch, kind, step, attempt, launch, data)
+  SELECT held.id, e.seq, held.epoch, e.kind, e.step, e.attempt, e.launch, e.data
+  FROM json_to_recordset(${rows('entries')}::json) AS e (n int, seq int, kind text, step text, attempt int, launch text[], data text)
+  JOIN held ON held.n = e.n AND held.allowed
+  ON CONFLICT (saga_id, seq) DO NOTHING RETURNING saga_id)`,
+    `fresh AS (
+  SELECT * FROM held WHERE allowed AND (bare OR id IN (SELECT saga_id FROM facts)))`,
+    ...(shape.changes ? [changed(t)] : []),
+    ...(shape.ends
+      ? [
+          `ended AS (
+  UPDATE ${t.payload} p SET results = fresh.results, error = fresh.error FROM fresh WHERE p.saga_id = fresh.id AND fresh.ended)`,
+        ]
+      : []),
+    ...(shape.events ? [written(t, rows)] : []),
+  ];
+}
+
+const changed = (t: Tables) => `changed AS (
+  UPDATE ${t.instance} i
+  SET status = coalesce(fresh.status, i.status),
+      owner = CASE WHEN fresh.ended OR fresh.released THEN NULL ELSE i.owner END,
+      ended_at = CASE WHEN fresh.ended THEN clock_timestamp() END,
+      pivot_launched = i.pivot_launched OR fresh.pivot,
+      wake_at = CASE WHEN fresh.cancelled AND coalesce(fresh.status, i.status) <> 'compensating' AND fresh.wake IS NOT NULL
+                     THEN clock_timestamp()
+                     ELSE clock_timestamp() + fresh.wake * interval '1 millisecond' END
+  FROM fresh WHERE i.id = fresh.id AND (fresh.status IS NOT NULL OR fresh.released OR fresh.pivot))`;
+
+/** Events get their ids in the order in which they were given. */
+const written = (t: Tables, rows: Rows) => `written AS (
+  INSERT INTO ${t.outbox} (${EVENT_COLUMNS})
+  SELECT shard, event_id, destination, type, key, aggregate_type, aggregate_id, payload, headers
+  FROM json_to_recordset(${rows('events')}::json) AS e (n int, place int, shard smallint, event_id uuid, destination text,
+    type text, key text, aggregate_type text, aggregate_id text, payload text, headers text)
+  WHERE e.n IN (SELECT n FROM fresh) ORDER BY e.place)`;
+
+const OUTCOMES = `SELECT held.n, held.cancelled, held.allowed, fresh.n IS NOT NULL AS fresh
+FROM held LEFT JOIN fresh ON fresh.n = held.n`;
+
+/** Which of these sagas are still under the epoch that their writer knows. Locks nothing. */
+export const epochsSql = (t: Tables): Statement => ({
+  name: 'sagaz_epochs',
+  text: `SELECT id, epoch::text FROM ${t.instance} WHERE id = ANY($1::uuid[])`,
+});
