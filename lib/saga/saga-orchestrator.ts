@@ -14,7 +14,13 @@ import type { InputOf, ResultsOf, SagaRef } from './definition/saga-types.js';
 import { readySteps } from './execution/decisions.js';
 import { EndWatch } from './execution/end-watch.js';
 import type { SagaExecutor } from './execution/saga-executor.js';
-import { resultOf, snapshotOf, type SagaResult, type SagaSnapshot } from './execution/saga-result.js';
+import {
+  resultOf,
+  snapshotOf,
+  type ResultRow,
+  type SagaResult,
+  type SagaSnapshot,
+} from './execution/saga-result.js';
 import { untouched } from './execution/saga-state.js';
 import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
 import {
@@ -134,7 +140,9 @@ export class SagaOrchestrator<Tx = unknown> {
         throw new ShutdownError(
           `this process is shutting down; saga ${sagaId} goes on, ask for its result later`,
         );
-      await this.pause(left, sagaId, over);
+      const ended = await this.pause(left, sagaId, over);
+      const own = ended && resultOf<R>(ended);
+      if (own) return own;
     }
   }
 
@@ -244,14 +252,17 @@ export class SagaOrchestrator<Tx = unknown> {
     return row;
   }
 
-  /** Until the saga no longer runs here, or has ended elsewhere, or the time is up, or this process closes. */
-  private pause(ms: number, sagaId: string, over: Promise<void> | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
+  /**
+   * Until the saga no longer runs here, or has ended elsewhere, or the time is up, or this process closes.
+   * @returns how it ended, if that was here
+   */
+  private pause(ms: number, sagaId: string, over: Promise<ResultRow | undefined> | undefined) {
+    return new Promise<ResultRow | undefined>((resolve) => {
+      const wake = (ended?: ResultRow) => {
         this.sleepers.delete(wake);
         cancel?.();
         forget?.();
-        resolve();
+        resolve(ended);
       };
       this.sleepers.add(wake);
       const cancel = ms < Infinity ? this.settings.clock.after(ms, wake) : undefined;

@@ -63,6 +63,8 @@ export interface Appended {
   readonly cancelRequested: boolean;
   /** False when that request refused it. */
   readonly stored: boolean;
+  /** Of a write that ended the saga: its times, by the clock of the storage. Not when it had been stored before. */
+  readonly ended?: { readonly startedAt: Date; readonly endedAt: Date };
 }
 
 /**

@@ -74,7 +74,9 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const { cancelRequested } = row;
     const refused = cancelRequested && (write.launchesPivot === true || write.status === 'completed');
     if (!refused) this.store(row, write);
-    return Promise.resolve({ cancelRequested, stored: !refused });
+    const { startedAt, endedAt } = row;
+    const ended = write.end && endedAt ? { ended: { startedAt, endedAt } } : {};
+    return Promise.resolve({ cancelRequested, stored: !refused, ...ended });
   }
 
   private store(row: MemorySaga, write: SagaWrite): void {

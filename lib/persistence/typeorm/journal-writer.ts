@@ -12,9 +12,8 @@ import {
   sagaBytes,
   writeBytes,
   WriteStatements,
-  writeValues,
   type WriteBatch,
-  type WriteOutcome,
+  type WriteRow,
 } from './write-batch.js';
 
 export interface JournalWriterSettings {
@@ -97,19 +96,13 @@ export class JournalWriter {
   private async store(items: readonly Item[], connection: EngineConnection) {
     const sagas = items.flatMap((item) => ('saga' in item ? [item.saga] : []));
     const writes = items.flatMap((item) => ('write' in item ? [item.write] : []));
-    const statement = this.statements.of({ sagas, writes }, false);
-    const values = writeValues(statement, { sagas, writes });
-    const outcomes = await this.send({ sagas, writes }, () =>
-      connection.query<WriteOutcome>(statement, values),
-    );
-    const byWrite = new Map(outcomes.map((outcome) => [writes[outcome.n], outcome]));
-    const missing = writes.filter((write) => !byWrite.has(write));
+    const { statement, values } = this.statements.of({ sagas, writes }, false);
+    const rows = await this.send({ sagas, writes }, () => connection.query<WriteRow>(statement, values));
+    const appended = appendedOf(rows);
+    const missing = writes.filter((_, n) => !appended.has(n));
     const epochs = missing.length > 0 ? await this.epochs(connection, missing) : undefined;
-    return items.map((item) => {
-      if ('saga' in item) return CREATED;
-      const outcome = byWrite.get(item.write);
-      return outcome ? { value: appendedOf(outcome) } : notHeld(item.write, epochs?.get(item.write.sagaId));
-    });
+    const answers = writes.map((write, n) => answerOf(write, appended.get(n), epochs?.get(write.sagaId)));
+    return items.map((item) => ('saga' in item ? CREATED : (answers.shift() ?? 'busy')));
   }
 
   private async send<T>({ sagas, writes }: WriteBatch, query: () => Promise<T>): Promise<T> {
@@ -139,7 +132,12 @@ export class JournalWriter {
 
 const CREATED = { value: { cancelRequested: false, stored: true } } as const;
 
-/** Its row was locked, or the saga belongs to another claim by now. */
-function notHeld(write: SagaWrite, epoch: number | undefined): Answer<Appended> {
+/** Without an outcome its row was locked, or the saga belongs to another claim by now. */
+function answerOf(
+  write: SagaWrite,
+  appended: Appended | undefined,
+  epoch: number | undefined,
+): Answer<Appended> {
+  if (appended) return { value: appended };
   return epoch === write.epoch ? 'busy' : { error: fenced(write) };
 }

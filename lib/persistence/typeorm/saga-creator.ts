@@ -6,7 +6,7 @@ import { GroupCommit, type Answer } from './group-commit.js';
 import type { Tables } from './identifiers.js';
 import type { JournalWriter } from './journal-writer.js';
 import { takenKeysSql } from './sql/saga-sql.js';
-import { sagaBytes, WriteStatements, writeValues } from './write-batch.js';
+import { sagaBytes, WriteStatements } from './write-batch.js';
 
 export interface SagaCreatorSettings {
   readonly engine: DataSource;
@@ -73,9 +73,9 @@ export class SagaCreator {
   ): Promise<readonly Answer<CreatedSaga>[]> {
     const { reach, tables } = this.settings;
     const batch = { sagas, writes: [] };
-    const statement = this.statements.of(batch, waits);
+    const { statement, values } = this.statements.of(batch, waits);
     reach('create.sending');
-    const sent = query(statement.text, writeValues(statement, batch));
+    const sent = query(statement.text, [...values]);
     reach('create.sent');
     const created = new Set(((await sent) as { id: string }[]).map(({ id }) => id));
     reach('create.stored');

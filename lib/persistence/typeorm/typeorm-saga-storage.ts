@@ -23,7 +23,7 @@ import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
-import { appendedOf, fenced, WriteStatements, writeValues, type WriteOutcome } from './write-batch.js';
+import { appendedOf, fenced, WriteStatements, type WriteRow } from './write-batch.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -195,13 +195,14 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   /** A write of a transactional step, on its own connection: waits for the row of the saga. */
   private async store(query: QueryRunner['query'], write: SagaWrite): Promise<Appended> {
     const batch = { sagas: [], writes: [write] };
-    const statement = this.statements.of(batch, true);
-    const [outcome] = (await query(statement.text, writeValues(statement, batch))) as WriteOutcome[];
-    if (!outcome) throw fenced(write);
+    const { statement, values } = this.statements.of(batch, true);
+    const rows = (await query(statement.text, [...values])) as WriteRow[];
+    const appended = appendedOf(rows).get(0);
+    if (!appended) throw fenced(write);
     // On a connection of its own a transaction cannot have written these entries before.
-    if (outcome.allowed && !outcome.fresh)
+    if (rows.some((row) => row.endedMs == null && row.allowed && !row.fresh))
       throw new CommitUnknownError(`entry ${write.entries[0]?.seq} of saga ${write.sagaId} is there already`);
-    return appendedOf(outcome);
+    return appended;
   }
 
   private async rows<T>(

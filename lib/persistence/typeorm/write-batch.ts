@@ -1,7 +1,8 @@
 import type { Appended, NewSaga, SagaWrite } from '../../saga/saga-storage.js';
 import { FencedError } from '../../saga/state/errors.js';
 import type { Tables } from './identifiers.js';
-import { writeStatement, type WriteInput, type WriteStatement } from './sql/write-sql.js';
+import type { Statement } from './engine-connection.js';
+import { entryStatement, writeStatement, type WriteInput, type WriteStatement } from './sql/write-sql.js';
 
 /** What one statement stores. */
 export interface WriteBatch {
@@ -20,14 +21,39 @@ export interface WriteOutcome {
   readonly fresh: boolean;
 }
 
-/** Texts of statements by what they store: there are a dozen in practice. */
+/** Of a write that ended its saga, when it was fresh: milliseconds since the epoch, by the clock of the database. */
+export interface EndTimes {
+  readonly startedMs: number;
+  readonly endedMs: number;
+}
+
+/** A row of an outcome, or one of end times. */
+export type WriteRow = (WriteOutcome & { readonly endedMs?: null }) | ({ readonly n: number } & EndTimes);
+
+/** A statement and what it is given. */
+export interface Prepared {
+  readonly statement: Statement;
+  readonly values: readonly unknown[];
+}
+
+/** The statements that store batches, by what they store: there are a dozen in practice. */
 export class WriteStatements {
   private readonly made = new Map<string, WriteStatement>();
+  private readonly entry: Statement;
 
-  constructor(private readonly tables: Tables) {}
+  constructor(private readonly tables: Tables) {
+    this.entry = entryStatement(tables);
+  }
 
   /** @param waits whether it waits for rows that others hold */
-  of({ sagas, writes }: WriteBatch, waits: boolean): WriteStatement {
+  of(batch: WriteBatch, waits: boolean): Prepared {
+    const single = waits ? undefined : entryValues(batch);
+    if (single) return { statement: this.entry, values: single };
+    const statement = this.general(batch, waits);
+    return { statement, values: statement.inputs.map((input) => VALUES[input](batch)) };
+  }
+
+  private general({ sagas, writes }: WriteBatch, waits: boolean): WriteStatement {
     const shape = {
       creates: sagas.length > 0,
       keys: sagas.some(({ idempotencyKey }) => idempotencyKey !== undefined),
@@ -44,9 +70,16 @@ export class WriteStatements {
   }
 }
 
-/** The values of a statement's parameters. */
-export function writeValues({ inputs }: WriteStatement, batch: WriteBatch): unknown[] {
-  return inputs.map((input) => VALUES[input](batch));
+/** Undefined unless the batch is one write of one entry that changes nothing else. */
+function entryValues({ sagas, writes }: WriteBatch): unknown[] | undefined {
+  const [write] = writes;
+  if (!write || writes.length > 1 || sagas.length > 0) return undefined;
+  const { sagaId, epoch, entries, events, status, release, launchesPivot } = write;
+  const [entry] = entries;
+  const more = entries.length > 1 || events.length > 0 || status !== undefined || release !== undefined;
+  if (!entry || more || launchesPivot) return undefined;
+  const { seq, kind, step, attempt, launch, data } = entry;
+  return [sagaId, epoch, seq, kind, step, attempt, launch, data];
 }
 
 const VALUES: Readonly<Record<WriteInput, (batch: WriteBatch) => unknown>> = {
@@ -109,8 +142,19 @@ function eventRows({ events }: SagaWrite, n: number) {
 /** More than the events of one write. */
 const PLACES = 100_000;
 
-export function appendedOf({ cancelled, allowed }: WriteOutcome): Appended {
-  return { cancelRequested: cancelled, stored: allowed };
+/** By the number of the write; none for one that was not held under its epoch. */
+export function appendedOf(rows: readonly WriteRow[]): ReadonlyMap<number, Appended> {
+  const appended = new Map<number, Appended>();
+  for (const row of rows) {
+    if (row.endedMs == null) {
+      appended.set(row.n, { cancelRequested: row.cancelled, stored: row.allowed });
+      continue;
+    }
+    const { n, startedMs, endedMs } = row;
+    const ended = { startedAt: new Date(startedMs), endedAt: new Date(endedMs) };
+    appended.set(n, { cancelRequested: false, stored: true, ended });
+  }
+  return appended;
 }
 
 export function fenced({ sagaId, epoch }: SagaWrite): FencedError {

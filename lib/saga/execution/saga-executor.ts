@@ -4,6 +4,7 @@ import type { SagaRegistry } from '../definition/saga-registry.js';
 import { OWN_AGE_MS, type ClaimedSaga, type LateResult } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
+import type { ResultRow } from './saga-result.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 import { SUSPECT_DEATHS } from './suspicion.js';
 
@@ -22,8 +23,8 @@ export class SagaExecutor {
   /** Sagas that this process lost track of, and when; to be claimed anew if they are still its own. */
   private readonly lostAt = new Map<string, number>();
   private readonly runners = new Map<string, SagaRunner>();
-  /** By saga id: resolves when nothing of it runs here any more. Undefined while it is only reserved. */
-  private readonly places = new Map<string, Promise<void> | undefined>();
+  /** By saga id: resolves when nothing of it runs here any more, with how it ended. Undefined while it is only reserved. */
+  private readonly places = new Map<string, Promise<ResultRow | undefined> | undefined>();
   private open = false;
   private stopping = false;
   /** Runners that ended here with a handler that would not settle. */
@@ -101,8 +102,8 @@ export class SagaExecutor {
     this.places.set(saga.sagaId, over);
   }
 
-  /** Resolves when the saga no longer runs here; undefined when it does not run here. */
-  over(sagaId: string): Promise<void> | undefined {
+  /** Resolves when the saga no longer runs here, with how it ended if it did; undefined when it does not run here. */
+  over(sagaId: string): Promise<ResultRow | undefined> | undefined {
     return this.places.get(sagaId);
   }
 
@@ -143,15 +144,16 @@ export class SagaExecutor {
     return this.places.size + [...this.lingering].filter((runner) => runner.unsettledHandlers > 0).length;
   }
 
-  private async run(saga: ClaimedSaga): Promise<void> {
+  private async run(saga: ClaimedSaga): Promise<ResultRow | undefined> {
     const runner = await this.runnerOf(saga);
-    if (!runner) return;
+    if (!runner) return undefined;
     this.runners.set(saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
     if (runner.deaths < SUSPECT_DEATHS) await this.follow(runner);
     else await this.suspects.run(() => this.follow(runner));
     if (this.isLatest(runner)) this.runners.delete(saga.sagaId);
+    return runner.ended;
   }
 
   private isLatest(runner: SagaRunner): boolean {

@@ -30,6 +30,8 @@ export interface Written {
   readonly launch: readonly string[];
   readonly facts: readonly Fact[];
   readonly end: SagaWrite['end'];
+  /** When the saga started and ended, where the storage says so. */
+  readonly times: Appended['ended'];
   readonly hasEvents: boolean;
 }
 
@@ -114,15 +116,15 @@ export class SagaJournal {
       throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
     }
     const change = this.fold(facts, again);
-    const { cancelRequested, stored } = await this.store(change, store);
+    const { cancelRequested, stored, ended } = await this.store(change, store);
     if (stored) {
-      this.apply(change);
+      this.apply(change, ended);
       if (cancelRequested && this.mayCancel) await this.write([CANCELLED]);
       return;
     }
     const turned = this.fold([CANCELLED, ...facts], []);
-    await this.store(turned, store);
-    this.apply(turned);
+    const { ended: times } = await this.store(turned, store);
+    this.apply(turned, times);
   }
 
   /** Whether the saga can still turn back because somebody wants it to. */
@@ -141,12 +143,12 @@ export class SagaJournal {
     }
   }
 
-  private apply({ write, facts, launch, next }: Change): void {
+  private apply({ write, facts, launch, next }: Change, times: Appended['ended']): void {
     const before = this.current;
     this.current = next;
     this.stored = write.status ?? this.stored;
     const { entries, events, end } = write;
-    this.owner.written({ entries, facts, before, launch, end, hasEvents: events.length > 0 });
+    this.owner.written({ entries, facts, before, launch, end, times, hasEvents: events.length > 0 });
   }
 
   /** What the facts change: journal entries, the last one with what it launches, and the state after them. */

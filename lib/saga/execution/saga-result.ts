@@ -93,8 +93,14 @@ export function snapshotOf(row: SagaRow): SagaSnapshot {
   };
 }
 
+/** What a result is made of. */
+export type ResultRow = Pick<
+  SagaRow,
+  'sagaId' | 'name' | 'status' | 'startedAt' | 'endedAt' | 'results' | 'error'
+>;
+
 /** The result of a saga that has ended, else undefined. */
-export function resultOf<R>(row: SagaRow): SagaResult<R> | undefined {
+export function resultOf<R>(row: ResultRow): SagaResult<R> | undefined {
   const { sagaId, name, status, startedAt } = row;
   if (!isEnded(status)) return undefined;
   const endedAt = row.endedAt ?? startedAt;

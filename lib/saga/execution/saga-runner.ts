@@ -18,6 +18,7 @@ import { readyUndos, relaunches, running } from './decisions.js';
 import { LostActions } from './lost-actions.js';
 import { deathsOf } from './suspicion.js';
 import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
+import type { ResultRow } from './saga-result.js';
 import { SagaReporter } from './saga-reporter.js';
 import { stateOf, type SagaState } from './saga-state.js';
 import type { Fact, Store } from './fact.js';
@@ -63,6 +64,8 @@ export class SagaRunner implements StepHost, JournalOwner {
   readonly reach: DebugProbe;
   /** Processes in a row that died while they ran this saga. */
   readonly deaths: number;
+  /** How the saga ended here, where the storage has said when. */
+  ended: ResultRow | undefined;
   /** From the drain on, and after a fault of the storage. */
   halting = false;
   private readonly journal: SagaJournal;
@@ -220,11 +223,13 @@ export class SagaRunner implements StepHost, JournalOwner {
   }
 
   written(write: Written): void {
-    const { before, launch, end, hasEvents } = write;
+    const { before, launch, end, times, hasEvents } = write;
     this.wakeAt = undefined;
     this.reporter.written(write, this.state());
     if (hasEvents) this.settings.wakeRelay();
     if (end) {
+      const { sagaId, name } = this.saga;
+      if (times) this.ended = { sagaId, name, status: this.state().status, ...times, ...end };
       this.finish('ended');
       return;
     }

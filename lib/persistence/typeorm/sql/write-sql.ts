@@ -41,7 +41,7 @@ export function writeStatement(t: Tables, shape: WriteShape): WriteStatement {
     ...(shape.writes ? appending(t, shape, rows) : []),
   ];
   const result = shape.writes
-    ? OUTCOMES
+    ? outcomes(shape)
     : shape.keys
       ? 'SELECT saga_id AS id FROM taken'
       : 'SELECT WHERE false';
@@ -129,7 +129,9 @@ const changed = (t: Tables) => `changed AS (
       wake_at = CASE WHEN fresh.cancelled AND coalesce(fresh.status, i.status) <> 'compensating' AND fresh.wake IS NOT NULL
                      THEN clock_timestamp()
                      ELSE clock_timestamp() + fresh.wake * interval '1 millisecond' END
-  FROM fresh WHERE i.id = fresh.id AND (fresh.status IS NOT NULL OR fresh.released OR fresh.pivot))`;
+  FROM fresh WHERE i.id = fresh.id AND (fresh.status IS NOT NULL OR fresh.released OR fresh.pivot)
+  RETURNING fresh.n, (extract(epoch FROM i.started_at) * 1000)::float8 AS started,
+    (extract(epoch FROM i.ended_at) * 1000)::float8 AS ended)`;
 
 /** Events get their ids in the order in which they were given. */
 const written = (t: Tables, rows: Rows) => `written AS (
@@ -139,8 +141,30 @@ const written = (t: Tables, rows: Rows) => `written AS (
     type text, key text, aggregate_type text, aggregate_id text, payload text, headers text)
   WHERE e.n IN (SELECT n FROM fresh) ORDER BY e.place)`;
 
-const OUTCOMES = `SELECT held.n, held.cancelled, held.allowed, fresh.n IS NOT NULL AS fresh
-FROM held LEFT JOIN fresh ON fresh.n = held.n`;
+/**
+ * What became of the writes, and in rows of their own when those that ended their sagas started and ended. No joins: for
+ * rows that come out of functions the planner expects one, and joins 200 by 200 in a nested loop (seen: 8 ms instead of 2).
+ */
+const outcomes = ({ ends }: WriteShape) => `
+SELECT n, cancelled, allowed, n IN (SELECT n FROM fresh) AS fresh, NULL::float8 AS "startedMs", NULL::float8 AS "endedMs"
+FROM held${ends ? ' UNION ALL SELECT n, NULL, NULL, NULL, started, ended FROM changed WHERE ended IS NOT NULL' : ''}`;
+
+/**
+ * The same for one write of one entry that changes nothing else, which is what a saga alone in its process writes: the
+ * statement above takes half as long again for it (measured: 0.38 ms against 0.29, a bare insert 0.26).
+ */
+export const entryStatement = (t: Tables): Statement => ({
+  name: 'sagaz_entry',
+  text: `
+WITH held AS (
+  SELECT id, cancel_requested_at IS NOT NULL AS cancelled FROM ${t.instance}
+  WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE SKIP LOCKED
+), facts AS (
+  INSERT INTO ${t.journal} (saga_id, seq, epoch, kind, step, attempt, launch, data)
+  SELECT id, $3, $2, $4, $5, $6, $7, $8 FROM held ON CONFLICT (saga_id, seq) DO NOTHING RETURNING seq
+)
+SELECT 0 AS n, cancelled, true AS allowed, EXISTS (SELECT FROM facts) AS fresh FROM held`,
+});
 
 /** Which of these sagas are still under the epoch that their writer knows. Locks nothing. */
 export const epochsSql = (t: Tables): Statement => ({
