@@ -222,9 +222,9 @@ export class SagaOrchestrator<Tx = unknown> {
   private async create(saga: NewSaga, manager: Tx | undefined): Promise<CreatedSaga> {
     const { storage, executor, wake } = this.settings;
     try {
-      const created = await storage.create(saga, manager);
+      const created = await storage.create(saga, manager, wake);
       if (created.outcome === 'created' && saga.owner !== undefined) executor.accept(ownedHere(saga));
-      else if (created.outcome === 'created') wake();
+      else if (created.outcome === 'created' && manager === undefined) wake();
       return created;
     } catch (error) {
       // Its reply may have been lost.

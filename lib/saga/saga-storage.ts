@@ -167,8 +167,11 @@ export abstract class SagaStorage<Tx = unknown> {
   /** Named in the start-up line. */
   abstract readonly kind: string;
 
-  /** Creates a saga, in the caller's transaction when one is given. Decides races on the idempotency key. */
-  abstract create(saga: NewSaga, tx?: Tx): Promise<CreatedSaga>;
+  /**
+   * Creates a saga, in the caller's transaction when one is given. Decides races on the idempotency key.
+   * @param committed called once that transaction has committed, where the storage can tell
+   */
+  abstract create(saga: NewSaga, tx?: Tx, committed?: () => void): Promise<CreatedSaga>;
 
   /** Stores a write. May be repeated: when its entries are there already, nothing of it is stored again. */
   abstract append(write: SagaWrite): Promise<Appended>;

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../../runtime/clock.js';
 import { noProbe, type DebugProbe } from '../../runtime/debug-points.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { Persistence } from '../persistence.js';
+import { CommitWatch } from './commit-watch.js';
 import { engineDataSource, openEngine } from './engine-data-source.js';
 import { tablesOf } from './identifiers.js';
 import { flushOf, type Flushed } from './journal-writer.js';
@@ -43,8 +44,17 @@ export function typeOrmPersistence(
     sessions: false,
     telemetry: undefined,
   };
+  const commits = new CommitWatch(application);
   const settings = {
-    ...{ application, engine, tables: tablesOf(schema), scope: new TransactionScope(), clock, reach },
+    ...{
+      application,
+      engine,
+      tables: tablesOf(schema),
+      scope: new TransactionScope(),
+      commits,
+      clock,
+      reach,
+    },
     sessions: () => found.sessions,
     named: () => found.sessions,
     flushed: (flush: Flushed) => found.telemetry?.emit('journal.flushed', () => flushOf(flush)),
@@ -64,8 +74,10 @@ export function typeOrmPersistence(
       found.sessions = await hasSessions(engine);
       if (options.migrations === 'run') await migrator.run();
       if (options.migrations === 'check') await migrator.check();
+      commits.open();
     },
     async close() {
+      commits.close();
       await sagas.close();
       await workers.close();
       if (engine.isInitialized) await engine.destroy();

@@ -14,8 +14,10 @@ import {
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
+import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
+import type { CommitWatch } from './commit-watch.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
@@ -33,6 +35,7 @@ export interface TypeOrmStorageSettings {
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly scope: TransactionScope;
+  readonly commits: CommitWatch;
   readonly reach: DebugProbe;
   readonly clock: Clock;
   /** Whether our own statements may have names. */
@@ -41,6 +44,15 @@ export interface TypeOrmStorageSettings {
   readonly flushed: (flush: Flushed) => void;
   /** Only a bench that measures what group commit saves changes it. */
   readonly groupCommit?: { readonly lanes: number; readonly maxRows: number };
+}
+
+/** Connections of the application's pool that steps leave to its own queries. */
+const LEFT_TO_APPLICATION = 2;
+
+/** Transactional steps work on the application's pool: more of them would leave its requests and themselves waiting. */
+function transactionsAtOnce(application: DataSource): number {
+  const { master } = application.driver as unknown as { master: { options: { max: number } } };
+  return Math.max(1, master.options.max - LEFT_TO_APPLICATION);
 }
 
 interface InputRow {
@@ -57,6 +69,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   private readonly writer: JournalWriter;
   private readonly creator: SagaCreator;
   private readonly statements: WriteStatements;
+  /** For transactional steps: made when the application's pool is open. */
+  private room: Semaphore | undefined;
 
   constructor(private readonly settings: TypeOrmStorageSettings) {
     super();
@@ -71,8 +85,12 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     await this.writer.close();
   }
 
-  create(saga: NewSaga, tx?: EntityManager): Promise<CreatedSaga> {
-    return tx === undefined ? this.creator.create(saga) : this.creator.createIn(openTransaction(tx), saga);
+  async create(saga: NewSaga, tx?: EntityManager, committed?: () => void): Promise<CreatedSaga> {
+    if (tx === undefined) return this.creator.create(saga);
+    const runner = openTransaction(tx);
+    const created = await this.creator.createIn(runner, saga);
+    if (committed && created.outcome === 'created') this.settings.commits.after(runner, committed);
+    return created;
   }
 
   append(write: SagaWrite): Promise<Appended> {
@@ -80,20 +98,24 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async begin(): Promise<TypeOrmSagaTransaction> {
+    this.room ??= new Semaphore(transactionsAtOnce(this.settings.application));
+    const ended = await this.room.enter();
     const runner = this.settings.application.createQueryRunner('master');
     try {
       await runner.connect();
       await runner.startTransaction('READ COMMITTED');
     } catch (error) {
       // The transaction may be open: nobody else may get this connection.
-      await destroyConnection(runner);
+      await destroyConnection(runner).finally(ended);
       throw error;
     }
-    const { scope, reach } = this.settings;
+    const { scope, commits, reach } = this.settings;
     reach('transaction.opened');
     return new TypeOrmSagaTransaction(runner, {
       scope,
+      commits,
       reach,
+      ended,
       store: (query, write) => this.store(query, write),
     });
   }

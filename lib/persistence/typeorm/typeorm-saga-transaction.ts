@@ -2,6 +2,7 @@ import type { EntityManager, QueryRunner } from 'typeorm';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import type { Appended, SagaTransaction, SagaWrite } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError } from '../../saga/state/errors.js';
+import type { CommitWatch } from './commit-watch.js';
 import { isRefusal } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 
@@ -15,7 +16,10 @@ interface Internals {
 
 interface TransactionSettings {
   readonly scope: TransactionScope;
+  readonly commits: CommitWatch;
   readonly reach: DebugProbe;
+  /** Called when the connection has gone back. May be called more than once. */
+  readonly ended: () => void;
   readonly store: (query: QueryRunner['query'], write: SagaWrite) => Promise<Appended>;
 }
 
@@ -62,6 +66,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
     this.internals.isTransactionActive = false;
     await this.tell('AfterTransactionCommit');
     await this.runner.release();
+    this.settings.ended();
     return appended;
   }
 
@@ -74,7 +79,11 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
   }
 
   async rollback(handlerSettled: boolean): Promise<void> {
-    if (this.runner.isReleased) return;
+    if (!this.runner.isReleased) await this.giveUp(handlerSettled);
+    this.settings.ended();
+  }
+
+  private async giveUp(handlerSettled: boolean): Promise<void> {
     this.seal();
     if (!handlerSettled) return destroyConnection(this.runner);
     try {
@@ -90,8 +99,7 @@ export class TypeOrmSagaTransaction implements SagaTransaction<EntityManager> {
 
   /** Subscribers may query; what they do wrong changes nothing any more. */
   private async tell(event: 'AfterTransactionCommit' | 'AfterTransactionRollback'): Promise<void> {
-    if (this.runner.dataSource.subscribers.length === 0) return;
-    Object.assign(this.runner, { query: this.query });
+    if (this.settings.commits.hasCompany) Object.assign(this.runner, { query: this.query });
     await this.runner.broadcaster.broadcast(event).catch(() => undefined);
   }
 
