@@ -12,6 +12,7 @@ const swc = {
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/chaos/'],
   testRegex: '\\.spec\\.ts$',
   // js before mjs: typeorm/index.mjs imports ./index.js, which would otherwise map to itself.
   moduleFileExtensions: ['ts', 'js', 'mjs', 'json'],

@@ -15,7 +15,7 @@ describeWith('postgres', 'group commit', () => {
     database = await applicationDatabase();
     const idle = testSaga({ nothing: { run: () => undefined } });
     const { runtime } = await startSagaProcess(database.url, idle, { worker: false });
-    sagas = runtime.persistence.sagas as SagaStorage;
+    sagas = runtime.persistence.sagas;
   });
   afterAll(async () => {
     await stopSagaProcesses();

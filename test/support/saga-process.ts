@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import type { SagazModuleOptions } from '../../lib/options/sagaz-module-options.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
+import { noProbe, type DebugProbe } from '../../lib/runtime/debug-points.js';
 import { systemClock } from '../../lib/runtime/clock.js';
 import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
 import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
@@ -12,25 +13,34 @@ import {
   type StepOptions,
 } from '../../lib/saga/definition/saga-options.js';
 import { SagazRuntime } from '../../lib/sagaz-runtime.js';
-import type { CompensationContext, SagaContext } from '../../lib/index.js';
+import type { CompensationContext, ProbeContext, SagaContext } from '../../lib/index.js';
 
 type Context = SagaContext<Record<string, unknown>>;
 
 export interface TestStep extends Omit<StepOptions, 'probe' | 'name'> {
   readonly run: (ctx: Context) => unknown;
   readonly undo?: (ctx: CompensationContext<Record<string, unknown>>) => unknown;
+  readonly probe?: (ctx: ProbeContext<Record<string, unknown>>) => unknown;
 }
 
 /** A saga of plain functions, by the names of its steps. */
 export function testSaga(
   steps: Readonly<Record<string, TestStep>>,
   options: SagaDefaults = {},
+  name = 'test',
 ): SagaDefinition {
   const entries = Object.entries(steps);
   const draft = {
-    ...{ name: 'test', version: 1, place: 'TestSaga', options: { settleGrace: 50, ...options } },
-    steps: entries.map(([name, { run, undo: _, dependsOn, ...rest }]) => ({
-      ...{ name, dependsOn, options: rest, probe: undefined, place: `TestSaga.${name}`, foreign: false },
+    ...{ name, version: 1, place: 'TestSaga', options: { settleGrace: 50, ...options } },
+    steps: entries.map(([step, { run, undo: _, probe, dependsOn, ...rest }]) => ({
+      ...{
+        name: step,
+        dependsOn,
+        options: rest,
+        probe: probe as ((context: unknown) => unknown) | undefined,
+        place: `TestSaga.${step}`,
+        foreign: false,
+      },
       handler: run as (context: unknown) => unknown,
     })),
     compensations: entries.flatMap(([step, { undo }]) =>
@@ -72,14 +82,15 @@ const quiet = { log: () => undefined, warn: () => undefined, error: () => undefi
 /** The library as it runs in one process, without Nest: with a DataSource and an engine of its own. */
 export async function startSagaProcess(
   url: string,
-  saga: SagaDefinition,
+  sagas: SagaDefinition | readonly SagaDefinition[],
   options: SagazModuleOptions = {},
+  { reach = noProbe }: { readonly reach?: DebugProbe } = {},
 ): Promise<SagaProcess> {
   const application = await new DataSource({ type: 'postgres', url }).initialize();
   const resolved = resolveOptions({ worker: { lease: '500ms' }, shutdownTimeout: '1s', ...options }, {});
-  const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run' });
-  const runtime = new SagazRuntime({ options: resolved, persistence, clock: systemClock, log: quiet });
-  runtime.registry.add(saga);
+  const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', reach });
+  const runtime = new SagazRuntime({ options: resolved, persistence, clock: systemClock, log: quiet, reach });
+  for (const saga of [sagas].flat()) runtime.registry.add(saga);
   await runtime.open();
   await runtime.begin();
   const { engine } = (persistence.sagas as unknown as { settings: { engine: DataSource } }).settings;

@@ -1,0 +1,95 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { ChaosInput } from './sagas.js';
+
+export type ToWorker =
+  | { readonly kind: 'counts' }
+  | {
+      readonly kind: 'execute';
+      readonly id: string;
+      readonly shape: string;
+      readonly input: ChaosInput;
+      readonly key?: string;
+    };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'ended'; readonly id: string; readonly sagaId: string; readonly status: string }
+  | { readonly kind: 'failed'; readonly id: string; readonly message: string }
+  | { readonly kind: 'counts'; readonly counts: Readonly<Record<string, number>> };
+
+export interface WorkerOptions {
+  readonly url: string;
+  readonly ledgerUrl: string;
+  /** Default 1s. */
+  readonly lease?: string;
+  readonly crashAt?: string;
+  /** Command line before that of Node, and variables it needs. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const PROGRAM = join('dist', 'chaos', 'test', 'chaos', 'support', 'worker.js');
+
+/** A real process that runs sagas, seen from the test. */
+export class WorkerProcess {
+  /** What it has said, in order. */
+  readonly said: FromWorker[] = [];
+  readonly child: ChildProcess;
+  /** Its standard error. */
+  complaints = '';
+  private readonly exit: Promise<unknown[]>;
+
+  constructor({ url, ledgerUrl, lease = '1s', crashAt, env = {} }: WorkerOptions) {
+    const variables = { CHAOS_URL: url, CHAOS_LEDGER_URL: ledgerUrl, CHAOS_LEASE: lease, ...env };
+    this.child = fork(PROGRAM, [], {
+      env: { ...process.env, ...variables, ...(crashAt !== undefined && { SAGAZ_CRASH_AT: crashAt }) },
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.exit = once(this.child, 'exit');
+    this.child.stderr?.on('data', (chunk: Buffer) => (this.complaints += chunk.toString()));
+    this.child.on('message', (message: FromWorker) => this.said.push(message));
+    this.child.on('error', () => undefined);
+  }
+
+  /** Resolves when it runs sagas, or has ended before it could. */
+  async ready(): Promise<this> {
+    await this.until(() => this.said.some(({ kind }) => kind === 'ready'));
+    return this;
+  }
+
+  tell(message: ToWorker): void {
+    if (this.child.connected) this.child.send(message, () => undefined);
+  }
+
+  /** Resolves when what it says makes the fact true, or when it has ended. */
+  async until(fact: () => boolean): Promise<void> {
+    while (!fact() && this.child.exitCode === null && this.child.signalCode === null) {
+      await Promise.race([once(this.child, 'message'), this.exit]);
+    }
+  }
+
+  /** Resolves with how often it has reached each point since it was ready. */
+  async counts(): Promise<Readonly<Record<string, number>>> {
+    this.tell({ kind: 'counts' });
+    await this.until(() => this.said.at(-1)?.kind === 'counts');
+    const last = this.said.at(-1);
+    return last?.kind === 'counts' ? last.counts : {};
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Resolves when it has ended, with the signal that ended it. */
+  async ended(): Promise<NodeJS.Signals | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) await this.exit;
+    return this.child.signalCode;
+  }
+
+  /** A clean shutdown. */
+  async stop(): Promise<void> {
+    this.kill('SIGTERM');
+    await this.ended();
+  }
+}

@@ -1,0 +1,76 @@
+import { DEBUG_POINTS, type DebugPoint } from '../../../lib/runtime/debug-points.js';
+import { startSagaProcess } from '../../support/saga-process.js';
+import { Ledger } from './ledger.js';
+import { chaosSagas } from './sagas.js';
+import type { FromWorker, ToWorker } from './worker-process.js';
+
+/**
+ * A process that runs the sagas of all shapes, and kills itself at the n-th time a point is reached when
+ * SAGAZ_CRASH_AT=point#n says so. It is told by messages what to start, and tells what has ended.
+ */
+async function main(): Promise<void> {
+  const {
+    CHAOS_URL = '',
+    CHAOS_LEDGER_URL = '',
+    CHAOS_LEASE = '1s',
+    CHAOS_HANG,
+    SAGAZ_CRASH_AT,
+  } = process.env;
+  const ledger = new Ledger(CHAOS_LEDGER_URL);
+  const counts = new Map<DebugPoint, number>();
+  const crashAt = SAGAZ_CRASH_AT === undefined ? undefined : crashPoint(SAGAZ_CRASH_AT);
+  const reach = (point: DebugPoint) => {
+    const count = (counts.get(point) ?? 0) + 1;
+    counts.set(point, count);
+    if (point === crashAt?.point && count === crashAt.count) process.kill(process.pid, 'SIGKILL');
+  };
+  const options = {
+    worker: { lease: CHAOS_LEASE as '1s', outbox: false },
+    shutdownTimeout: '5s' as const,
+    sagas: { maxClaims: 5 },
+  };
+  const { runtime, stop } = await startSagaProcess(
+    CHAOS_URL,
+    chaosSagas(ledger, CHAOS_HANG === '1'),
+    options,
+    { reach },
+  );
+  const { orchestrator } = runtime;
+  counts.clear();
+  process.on('message', (message: ToWorker) => {
+    if (message.kind === 'counts') {
+      say({ kind: 'counts', counts: Object.fromEntries(counts) });
+      return;
+    }
+    const { id, shape, input, key } = message;
+    const tags = { case: id };
+    orchestrator
+      .execute(shape, input, { tags, ...(key !== undefined && { idempotencyKey: key }) })
+      .then(({ sagaId, status }) => say({ kind: 'ended', id, sagaId, status }))
+      .catch((error: unknown) => say({ kind: 'failed', id, message: String(error) }));
+  });
+  const end = () =>
+    void stop()
+      .then(() => ledger.close())
+      .then(() => process.disconnect?.());
+  process.on('SIGTERM', end);
+  process.on('disconnect', end);
+  say({ kind: 'ready' });
+}
+
+function say(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** @throws when it names no point */
+function crashPoint(text: string): { readonly point: DebugPoint; readonly count: number } {
+  const [name, count] = text.split('#');
+  const point = DEBUG_POINTS.find((it) => it === name);
+  if (!point || !(Number(count) >= 1)) throw new Error(`SAGAZ_CRASH_AT=${text}: expected point#n`);
+  return { point, count: Number(count) };
+}
+
+void main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = 1;
+});
