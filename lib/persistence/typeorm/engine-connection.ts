@@ -39,6 +39,13 @@ export class EngineConnection {
     return this.opening.then((client) => this.on(client, statement, values));
   };
 
+  /** Opens the connection when it is not open. */
+  async ready(): Promise<void> {
+    if (this.client) return;
+    this.opening ??= this.open();
+    await this.opening;
+  }
+
   async close(): Promise<void> {
     const { runner } = this;
     this.forget();

@@ -3,6 +3,8 @@ import type { Clock } from '../../runtime/clock.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import type { Appended, NewSaga, SagaWrite } from '../../saga/saga-storage.js';
 import { EngineConnection } from './engine-connection.js';
+import { FencedError } from '../../saga/state/errors.js';
+import type { History } from './history.js';
 import { GroupCommit, type Answer } from './group-commit.js';
 import type { Tables } from './identifiers.js';
 import { epochsSql } from './sql/write-sql.js';
@@ -21,6 +23,7 @@ export interface JournalWriterSettings {
   readonly tables: Tables;
   readonly clock: Clock;
   readonly reach: DebugProbe;
+  readonly history: History;
   /** Whether statements may have names. */
   readonly named: () => boolean;
   /** Called after each flush. */
@@ -42,7 +45,7 @@ export function flushOf({ sagas, writes, durationMs }: Flushed) {
 }
 
 /** A saga to be created, without an idempotency key, or a write of one that is there. */
-type Item = { readonly saga: NewSaga } | { readonly write: SagaWrite };
+type Item = { readonly saga: NewSaga } | { readonly write: SagaWrite; readonly history: number };
 
 /**
  * Writes what all sagas of this process want to be durable: together, in one statement, while the next one fills.
@@ -56,7 +59,8 @@ export class JournalWriter {
   constructor(private readonly settings: JournalWriterSettings) {
     const { lanes = 1, maxRows, clock } = settings;
     this.statements = new WriteStatements(settings.tables);
-    this.free = Array.from({ length: lanes }, () => new EngineConnection(settings));
+    const opened = (query: EngineConnection['query']) => settings.history.check(query);
+    this.free = Array.from({ length: lanes }, () => new EngineConnection({ ...settings, opened }));
     this.group = new GroupCommit({
       flush: (items) => this.flush(items),
       weigh: (item) =>
@@ -71,7 +75,9 @@ export class JournalWriter {
 
   /** Resolves when it is durable. @throws FencedError with nothing of it written */
   append(write: SagaWrite): Promise<Appended> {
-    return this.group.add({ write });
+    const { history } = this.settings;
+    if (history.isBroken) return Promise.reject(fenced(write));
+    return this.group.add({ write, history: history.number });
   }
 
   async create(saga: NewSaga): Promise<void> {
@@ -94,6 +100,14 @@ export class JournalWriter {
   }
 
   private async store(items: readonly Item[], connection: EngineConnection) {
+    await connection.ready();
+    const { number } = this.settings.history;
+    const isVoid = (item: Item) => 'write' in item && item.history !== number;
+    if (items.some(isVoid)) return items.map((item) => (isVoid(item) ? VOID : 'busy'));
+    return this.storeAll(items, connection);
+  }
+
+  private async storeAll(items: readonly Item[], connection: EngineConnection) {
     const sagas = items.flatMap((item) => ('saga' in item ? [item.saga] : []));
     const writes = items.flatMap((item) => ('write' in item ? [item.write] : []));
     const { statement, values } = this.statements.of({ sagas, writes }, false);
@@ -130,6 +144,10 @@ export class JournalWriter {
   }
 }
 
+/** Its saga was read from a history of the database that is not the present one. */
+const VOID = {
+  error: new FencedError('the database has failed over: what this process knows of the saga may be lost'),
+};
 const CREATED = { value: { cancelRequested: false, stored: true } } as const;
 
 /** Without an outcome its row was locked, or the saga belongs to another claim by now. */

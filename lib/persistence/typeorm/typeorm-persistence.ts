@@ -6,6 +6,7 @@ import type { Persistence } from '../persistence.js';
 import { CommitWatch } from './commit-watch.js';
 import { engineDataSource, openEngine } from './engine-data-source.js';
 import { tablesOf } from './identifiers.js';
+import { History } from './history.js';
 import { flushOf, type Flushed } from './journal-writer.js';
 import { Migrator } from './migrations/migrator.js';
 import { hasSessions } from './sessions.js';
@@ -52,6 +53,7 @@ export function typeOrmPersistence(
       tables: tablesOf(schema),
       scope: new TransactionScope(),
       commits,
+      history: new History(),
       clock,
       reach,
     },

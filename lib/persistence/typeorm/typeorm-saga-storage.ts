@@ -18,6 +18,7 @@ import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
 import type { CommitWatch } from './commit-watch.js';
+import type { History } from './history.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
@@ -36,6 +37,7 @@ export interface TypeOrmStorageSettings {
   readonly tables: Tables;
   readonly scope: TransactionScope;
   readonly commits: CommitWatch;
+  readonly history: History;
   readonly reach: DebugProbe;
   readonly clock: Clock;
   /** Whether our own statements may have names. */
@@ -109,14 +111,18 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       await destroyConnection(runner).finally(ended);
       throw error;
     }
-    const { scope, commits, reach } = this.settings;
+    const { scope, commits, reach, history } = this.settings;
+    const begun = history.number;
     reach('transaction.opened');
     return new TypeOrmSagaTransaction(runner, {
       scope,
       commits,
       reach,
       ended,
-      store: (query, write) => this.store(query, write),
+      store: async (query, write) => {
+        if (history.isBroken || history.number !== begun) throw fenced(write);
+        return this.store(query, write);
+      },
     });
   }
 

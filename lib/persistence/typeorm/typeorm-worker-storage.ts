@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Clock } from '../../runtime/clock.js';
 import { WorkerStorage, type WorkerBeat } from '../../saga/worker-storage.js';
 import { EngineConnection } from './engine-connection.js';
+import type { History } from './history.js';
 import type { Tables } from './identifiers.js';
 import * as sql from './sql/worker-sql.js';
 
@@ -9,6 +10,7 @@ export interface TypeOrmWorkerStorageSettings {
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly clock: Clock;
+  readonly history: History;
   /** Whether a connection is a session of the server; where a pooler is between, it is not. */
   readonly sessions: () => boolean;
 }
@@ -33,6 +35,8 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
   /** Lock numbers of the workers of this process, and whether this session holds them. */
   private readonly locks = new Map<string, { readonly key: number; held: boolean }>();
   private leads = false;
+  /** The worker that has been told that the database's history has changed. */
+  private told: string | undefined;
   private lostAt = -Infinity;
   /** Workers whose lock was free at the last look. */
   private missing = new Set<string>();
@@ -53,6 +57,8 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
   }
 
   async heartbeat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
+    await this.session.ready();
+    if (this.settings.history.isBroken && !(await this.beginAnew(id))) return false;
     const lock = await this.lockOf(id);
     const key = lock?.held ? lock.key : null;
     const alive = await this.session.query(sql.heartbeatSql(this.settings.tables), [
@@ -85,6 +91,22 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
   async close(): Promise<void> {
     this.locks.clear();
     await this.session.close();
+  }
+
+  /**
+   * After a failover whoever works here must let go of everything: it is told that it is dead. Its next name is proof that
+   * it has done so.
+   */
+  private async beginAnew(id: string): Promise<boolean> {
+    if (this.told === undefined) {
+      this.told = id;
+      await this.session.query(sql.declareDeadSql(this.settings.tables), [id]);
+      await this.free(id);
+      return false;
+    }
+    this.told = undefined;
+    this.settings.history.accept();
+    return true;
   }
 
   /** Workers whose lock was free at this look and at the one before it. */
@@ -131,6 +153,7 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
 
   /** A new connection takes the locks of the one that was lost. */
   private async opened(query: Query): Promise<void> {
+    await this.settings.history.check(query);
     if (!this.settings.sessions()) return;
     await query(sql.keepAliveSql, []);
     for (const lock of this.locks.values()) lock.held = await this.take(query, lock.key);

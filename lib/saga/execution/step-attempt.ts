@@ -48,6 +48,9 @@ export class StepAttempt {
     try {
       await host.record(completedFacts(host, job, this.returned(attempt, value)));
     } catch (error) {
+      // Another process may have begun to undo the step: it has to know of this effect.
+      const isAction = job.mode === 'action' && error instanceof FencedError;
+      if (isAction) host.lateResult(job.step.name, resultText(host, job, value).text);
       lostTrack(error);
     }
   }

@@ -265,9 +265,37 @@ describe('a process that takes over', () => {
     });
     const one = await world.start(definition);
     await settled();
+    world.kill(one);
     const two = await world.takeOver(one.sagaId, definition);
     await world.clock.until(two.done);
     expect(undone).toEqual(['unknown']);
+  });
+
+  it('undoes once more what a process that was frozen had done, which was fenced when it woke up', async () => {
+    const world = new SagaWorld();
+    const frozen = new Deferred<string>();
+    const undone: unknown[] = [];
+    const definition = saga({
+      charge: {
+        retry: false,
+        run: () => frozen.promise,
+        undo: ({ outcome, result }) => void undone.push([outcome, result]),
+      },
+    });
+    const one = await world.start(definition);
+    await settled();
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(two.done);
+    expect(await world.status(one.sagaId)).toBe('compensated');
+    frozen.resolve('charge 1');
+    await expect(one.done).rejects.toThrow('not owned under epoch 1');
+    await settled();
+    await world.clock.until(Promise.all(world.reopened.map(({ done }) => done)));
+    expect(undone).toEqual([
+      ['unknown', undefined],
+      ['completed', 'charge 1'],
+    ]);
+    expect(await world.status(one.sagaId)).toBe('compensated');
   });
 
   it('goes on with the undos of a saga that had turned back, and repeats none that had ended', async () => {

@@ -68,6 +68,11 @@ SELECT id, lock_key AS "lockKey" FROM declared
 UNION ALL SELECT id, NULL FROM ${t.worker} WHERE dead`,
 });
 
+export const declareDeadSql = (t: Tables): Statement => ({
+  name: 'sagaz_declare_dead',
+  text: `UPDATE ${t.worker} SET dead = true WHERE id = $1`,
+});
+
 /** Ends the sessions in which dead workers hold their locks: their processes are frozen, or cut off. */
 export const endSessionsSql = (t: Tables): Statement => ({
   name: 'sagaz_end_sessions',
