@@ -13,20 +13,29 @@ export interface ChaosInput extends Record<string, unknown> {
 }
 
 /** One saga for each shape, whose handlers do what their input says; or hang before they have done anything. */
-export function chaosSagas(ledger: Ledger, hang = false): readonly SagaDefinition[] {
+export function chaosSagas(
+  ledger: Ledger,
+  { hang = false, maxAttempts = 2 }: Conduct = {},
+): readonly SagaDefinition[] {
   return Object.entries<Shape>(SHAPES).map(([name, shape]) => {
     const steps = Object.entries(shape).map(([step, how]) => [step, chaosStep(how, ledger, hang)]);
-    return testSaga(Object.fromEntries(steps) as Record<string, TestStep>, QUICK, name);
+    return testSaga(Object.fromEntries(steps) as Record<string, TestStep>, quick(maxAttempts), name);
   });
 }
 
-const QUICK = {
+/** How the handlers and retries of one process are. */
+export interface Conduct {
+  readonly hang?: boolean;
+  readonly maxAttempts?: number;
+}
+
+const quick = (maxAttempts: number) => ({
   stepTimeout: 500,
   settleGrace: 50,
   compensationTimeout: 500,
-  retry: { maxAttempts: 2, initialInterval: 10 },
+  retry: { maxAttempts, initialInterval: 10, maxInterval: 100 },
   compensationRetry: { maxAttempts: 3, initialInterval: 10 },
-};
+});
 
 function chaosStep(how: ShapeStep, ledger: Ledger, hang: boolean): TestStep {
   const { after, transactional = false, publishes, pivot = false, forwardOnly } = how;

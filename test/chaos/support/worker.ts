@@ -1,12 +1,13 @@
 import { DEBUG_POINTS, type DebugPoint } from '../../../lib/runtime/debug-points.js';
+import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
 import { startSagaProcess } from '../../support/saga-process.js';
 import { Ledger } from './ledger.js';
 import { chaosSagas } from './sagas.js';
 import type { FromWorker, ToWorker } from './worker-process.js';
 
 /**
- * A process that runs the sagas of all shapes, and kills itself at the n-th time a point is reached when
- * SAGAZ_CRASH_AT=point#n says so. It is told by messages what to start, and tells what has ended.
+ * A process that runs the sagas of all shapes, and kills (or freezes) itself at the n-th time a point is reached when
+ * SAGAZ_CRASH_AT=point#n (or CHAOS_FREEZE_AT) says so. It is told by messages what to start, and tells what has ended.
  */
 async function main(): Promise<void> {
   const {
@@ -14,15 +15,19 @@ async function main(): Promise<void> {
     CHAOS_LEDGER_URL = '',
     CHAOS_LEASE = '1s',
     CHAOS_HANG,
+    CHAOS_ATTEMPTS = '2',
+    CHAOS_FREEZE_AT,
     SAGAZ_CRASH_AT,
   } = process.env;
   const ledger = new Ledger(CHAOS_LEDGER_URL);
   const counts = new Map<DebugPoint, number>();
-  const crashAt = SAGAZ_CRASH_AT === undefined ? undefined : crashPoint(SAGAZ_CRASH_AT);
+  const crashAt = crashPoint(SAGAZ_CRASH_AT);
+  const freezeAt = crashPoint(CHAOS_FREEZE_AT);
   const reach = (point: DebugPoint) => {
     const count = (counts.get(point) ?? 0) + 1;
     counts.set(point, count);
     if (point === crashAt?.point && count === crashAt.count) process.kill(process.pid, 'SIGKILL');
+    if (point === freezeAt?.point && count === freezeAt.count) process.kill(process.pid, 'SIGSTOP');
   };
   const options = {
     worker: { lease: CHAOS_LEASE as '1s', outbox: false },
@@ -31,15 +36,19 @@ async function main(): Promise<void> {
   };
   const { runtime, stop } = await startSagaProcess(
     CHAOS_URL,
-    chaosSagas(ledger, CHAOS_HANG === '1'),
+    chaosSagas(ledger, { hang: CHAOS_HANG === '1', maxAttempts: Number(CHAOS_ATTEMPTS) }),
     options,
     { reach },
   );
   const { orchestrator } = runtime;
   counts.clear();
+  const told = { takeovers: 0, dead: 0, fenced: 0 };
+  SagazTelemetry.subscribe('worker.takeover', ({ sagas }) => void (told.takeovers += sagas));
+  SagazTelemetry.subscribe('worker.dead', ({ dead }) => void (told.dead += dead.length));
+  SagazTelemetry.subscribe('worker.fenced', () => void (told.fenced += 1));
   process.on('message', (message: ToWorker) => {
     if (message.kind === 'counts') {
-      say({ kind: 'counts', counts: Object.fromEntries(counts) });
+      say({ kind: 'counts', counts: { ...Object.fromEntries(counts), ...told } });
       return;
     }
     const { id, shape, input, key } = message;
@@ -63,7 +72,8 @@ function say(message: FromWorker): void {
 }
 
 /** @throws when it names no point */
-function crashPoint(text: string): { readonly point: DebugPoint; readonly count: number } {
+function crashPoint(text: string | undefined) {
+  if (text === undefined) return undefined;
   const [name, count] = text.split('#');
   const point = DEBUG_POINTS.find((it) => it === name);
   if (!point || !(Number(count) >= 1)) throw new Error(`SAGAZ_CRASH_AT=${text}: expected point#n`);
