@@ -37,8 +37,9 @@ describeWith('postgres', 'a process that dies whenever it comes up', () => {
       expect([crashAt, await victim.ended(), victim.complaints]).toEqual([crashAt, 'SIGKILL', '']);
     }
     expect(await world.query(`SELECT id FROM saga_instance WHERE status = 'parked'`)).toEqual([]);
-    await world.start({ env });
+    const healthy = await world.start({ env });
     await world.allEnded();
+    await healthy.stop();
     expect([...(await world.violations())]).toEqual([]);
   });
 
