@@ -13,6 +13,8 @@ export interface BenchSettings {
   /** Only shows that the bench works; its figures mean little. */
   readonly quick: boolean;
   readonly progress: Progress;
+  /** Prints a line. */
+  readonly tell: (text: string) => void;
 }
 
 /** One number of a bench. */

@@ -5,13 +5,15 @@ import { readCommand, UsageError, type Command } from './command-line.js';
 import { progressOn } from './progress.js';
 import { surroundings, table } from './report.js';
 import { sagasBench } from './sagas/sagas.bench.js';
+import { takeoverBench } from './takeover/takeover.bench.js';
 
-const BENCHES = [sagasBench];
+const BENCHES = [sagasBench, takeoverBench];
 
 async function main(args: readonly string[]): Promise<void> {
   const { bench, json, quick }: Command = readCommand(args, BENCHES);
   process.stdout.write(`${await surroundings()}\n\n`);
-  const figures = await bench.run({ quick, progress: progressOn(process.stderr) });
+  const tell = (text: string) => void process.stdout.write(`${text}\n`);
+  const figures = await bench.run({ quick, progress: progressOn(process.stderr), tell });
   process.stdout.write(`${table(figures)}\n`);
   if (quick) process.stdout.write('\nquick: these figures mean little\n');
   if (json !== undefined) await writeFile(json, jsonOf(figures));

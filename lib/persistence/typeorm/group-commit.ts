@@ -36,6 +36,8 @@ interface Waiting<T, R> {
 }
 
 const MAX_ROWS = 500;
+/** What is less is not worth a second flush at the same time. */
+const MIN_SHARE = 16;
 const MAX_BYTES = 4 * 2 ** 20;
 /** For how long an item is tried while its row is locked or the database cannot be reached. */
 const PATIENCE_MS = 30_000;
@@ -100,12 +102,14 @@ export class GroupCommit<T, R> {
     const batch: Waiting<T, R>[] = [];
     const rest: Waiting<T, R>[] = [];
     const subjects = new Set<string>();
+    const share = Math.max(MIN_SHARE, Math.ceil(this.waiting.length / (this.lanes - this.flushing)));
+    const maxRows = Math.min(this.maxRows, share);
     let rows = 0;
     let bytes = 0;
     for (const waiting of this.waiting) {
       const subject = this.settings.subjectOf(waiting.item);
       const { weight } = waiting;
-      const full = rows + weight.rows > this.maxRows || bytes + weight.bytes > MAX_BYTES;
+      const full = rows + weight.rows > maxRows || bytes + weight.bytes > MAX_BYTES;
       if ((full && batch.length > 0) || subjects.has(subject)) {
         rest.push(waiting);
         continue;

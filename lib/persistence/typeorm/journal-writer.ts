@@ -57,7 +57,7 @@ export class JournalWriter {
   private readonly free: EngineConnection[];
 
   constructor(private readonly settings: JournalWriterSettings) {
-    const { lanes = 1, maxRows, clock } = settings;
+    const { lanes = Number(process.env['LANES'] ?? 1), maxRows, clock } = settings;
     this.statements = new WriteStatements(settings.tables);
     const opened = (query: EngineConnection['query']) => settings.history.check(query);
     this.free = Array.from({ length: lanes }, () => new EngineConnection({ ...settings, opened }));

@@ -91,51 +91,63 @@ const VALUES: Readonly<Record<WriteInput, (batch: WriteBatch) => unknown>> = {
 };
 
 function sagaRow(saga: NewSaga) {
-  const {
-    sagaId: id,
-    name,
-    version,
-    input,
-    idempotencyKey: key,
-    inputHash: hash,
-    owner,
-    launch,
-    tags,
-  } = saga;
-  const { correlationId: correlation, launchesPivot: pivot, timeoutMs: timeout } = saga;
-  return { id, name, version, input, key, hash, owner, launch, correlation, tags, pivot, timeout };
+  return {
+    id: saga.sagaId,
+    name: saga.name,
+    version: saga.version,
+    input: saga.input,
+    key: saga.idempotencyKey,
+    hash: saga.inputHash,
+    owner: saga.owner,
+    launch: saga.launch,
+    correlation: saga.correlationId,
+    tags: saga.tags,
+    pivot: saga.launchesPivot,
+    timeout: saga.timeoutMs,
+  };
 }
 
-function writeRow({ sagaId: id, epoch, entries, status, end, release, launchesPivot }: SagaWrite, n: number) {
+function writeRow({ sagaId, epoch, entries, status, end, release, launchesPivot }: SagaWrite, n: number) {
   return {
-    ...{ n, id, epoch, status, bare: entries.length === 0, pivot: launchesPivot === true },
-    ...{ ended: end !== undefined, results: end?.results, error: end?.error },
-    ...{ released: release !== undefined, wake: release?.wakeInMs },
+    n,
+    id: sagaId,
+    epoch,
+    status,
+    bare: entries.length === 0,
+    pivot: launchesPivot === true,
+    ended: end !== undefined,
+    results: end?.results,
+    error: end?.error,
+    released: release !== undefined,
+    wake: release?.wakeInMs,
   };
 }
 
 function entryRows({ entries }: SagaWrite, n: number) {
   return entries.map(({ seq, kind, step, attempt, launch, data }) => ({
-    ...{ n, seq, kind, step, attempt, launch, data },
+    n,
+    seq,
+    kind,
+    step,
+    attempt,
+    launch,
+    data,
   }));
 }
 
 function eventRows({ events }: SagaWrite, n: number) {
   return events.map((event, place) => ({
-    ...{
-      n,
-      place: n * PLACES + place,
-      shard: event.shard,
-      event_id: event.eventId,
-      destination: event.destination,
-    },
-    ...{
-      type: event.type,
-      key: event.key,
-      aggregate_type: event.aggregateType,
-      aggregate_id: event.aggregateId,
-    },
-    ...{ payload: event.payload, headers: event.headers },
+    n,
+    place: n * PLACES + place,
+    shard: event.shard,
+    event_id: event.eventId,
+    destination: event.destination,
+    type: event.type,
+    key: event.key,
+    aggregate_type: event.aggregateType,
+    aggregate_id: event.aggregateId,
+    payload: event.payload,
+    headers: event.headers,
   }));
 }
 

@@ -5,6 +5,7 @@ import { atLeast, atMost, type Bench, type BenchSettings, type Figure } from '..
 import { interleaved, type Contender } from '../interleaved.js';
 import { rateOf, type Load } from '../load.js';
 import { BareSagas } from './bare-saga.js';
+import { durableFigures } from './durable.js';
 import { lineSaga, OrderSaga } from './no-op-sagas.js';
 
 const INPUT = { orderId: 'A-1', amount: 12 };
@@ -19,31 +20,34 @@ class BenchModule {}
 
 export const sagasBench: Bench = {
   name: 'sagas',
-  about:
-    'sagas of no-op steps in memory, beside the same work without a library; cost of a step in long sagas',
+  about: 'sagas of no-op steps in memory and on PostgreSQL, beside the same work without a library, and DBOS',
   async run(settings: BenchSettings): Promise<readonly Figure[]> {
-    const rates = await interleaved(
-      {
-        memory: inMemory(OrderSaga, SAGAS_AT_ONCE),
-        memoryBare: (ms) => bare({ atOnce: SAGAS_AT_ONCE, ms }),
-        short: inMemory(lineSaga(SHORT), LINES_AT_ONCE),
-        long: inMemory(lineSaga(LONG), LINES_AT_ONCE),
-      },
-      settings,
-    );
-    const { memory, memoryBare } = rates;
-    const stepCost10 = stepCost(rates.short, SHORT);
-    const stepCost200 = stepCost(rates.long, LONG);
-    return [
-      { field: 'memory', value: memory, unit: 'sagas/s' },
-      { field: 'memoryBare', value: memoryBare, unit: 'sagas/s' },
-      { field: 'ratioToBare', value: memory / memoryBare, unit: '', bar: atLeast(0.3) },
-      { field: 'stepCost10', value: stepCost10, unit: 'µs per step' },
-      { field: 'stepCost200', value: stepCost200, unit: 'µs per step' },
-      { field: 'growth', value: stepCost200 / stepCost10, unit: '', bar: atMost(1) },
-    ];
+    return [...(await durableFigures(settings)), ...(await memoryFigures(settings))];
   },
 };
+
+async function memoryFigures(settings: BenchSettings): Promise<readonly Figure[]> {
+  const rates = await interleaved(
+    {
+      memory: inMemory(OrderSaga, SAGAS_AT_ONCE),
+      memoryBare: (ms) => bare({ atOnce: SAGAS_AT_ONCE, ms }),
+      short: inMemory(lineSaga(SHORT), LINES_AT_ONCE),
+      long: inMemory(lineSaga(LONG), LINES_AT_ONCE),
+    },
+    settings,
+  );
+  const { memory, memoryBare } = rates;
+  const stepCost10 = stepCost(rates.short, SHORT);
+  const stepCost200 = stepCost(rates.long, LONG);
+  return [
+    { field: 'memory', value: memory, unit: 'sagas/s' },
+    { field: 'memoryBare', value: memoryBare, unit: 'sagas/s' },
+    { field: 'ratioToBare', value: memory / memoryBare, unit: '', bar: atLeast(0.3) },
+    { field: 'stepCost10', value: stepCost10, unit: 'µs per step' },
+    { field: 'stepCost200', value: stepCost200, unit: 'µs per step' },
+    { field: 'growth', value: stepCost200 / stepCost10, unit: '', bar: atMost(1) },
+  ];
+}
 
 /** Executes sagas in an application of their own, so that every run begins with an empty store. */
 function inMemory(saga: Type<object>, atOnce: number): Contender {

@@ -1,0 +1,60 @@
+import { DataSource } from 'typeorm';
+import type { SagaOrchestrator } from 'nestjs-sagaz';
+
+/** What the benches use of the library beyond its exports: only there can group commit be switched off. */
+interface Internals {
+  typeOrmPersistence(application: DataSource, options: object): unknown;
+  resolveOptions(options: object, environment: object): unknown;
+  readonly systemClock: unknown;
+  readonly SagazRuntime: new (settings: object) => Runtime;
+}
+
+interface Runtime {
+  readonly orchestrator: SagaOrchestrator;
+  open(): Promise<void>;
+  begin(): Promise<void>;
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The library as an application has it, with the options of production, without Nest around it. */
+export interface Library {
+  readonly orchestrator: SagaOrchestrator;
+  /** Claims sagas from now on; register them before. */
+  begin(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const QUIET = { log: () => undefined, warn: console.warn, error: console.error };
+
+export async function openLibrary(url: string, { groupCommit = true } = {}): Promise<Library> {
+  const { typeOrmPersistence, SagazRuntime, resolveOptions, systemClock } = await internals();
+  const application = await new DataSource({ type: 'postgres', url }).initialize();
+  const switches = groupCommit ? {} : { groupCommit: false };
+  const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', ...switches });
+  const options = resolveOptions({}, {});
+  const runtime = new SagazRuntime({ options, persistence, clock: systemClock, log: QUIET });
+  await runtime.open();
+  return {
+    orchestrator: runtime.orchestrator,
+    begin: () => runtime.begin(),
+    close: async () => {
+      await runtime.drain();
+      await runtime.close();
+      await application.destroy();
+    },
+  };
+}
+
+async function internals(): Promise<Internals> {
+  const load = (path: string) => import(new URL(`../esm/${path}`, import.meta.url).href) as Promise<object>;
+  const modules = await Promise.all(
+    [
+      'persistence/typeorm/typeorm-persistence.js',
+      'sagaz-runtime.js',
+      'options/resolve-options.js',
+      'runtime/clock.js',
+    ].map(load),
+  );
+  return Object.assign({}, ...modules) as Internals;
+}

@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { rateOf, type Load } from '../load.js';
+
+interface Write {
+  readonly id: string;
+  /** 0 for the start of a saga. */
+  readonly seq: number;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+const STEPS = 3;
+const TABLES = `
+CREATE TABLE instance (id uuid PRIMARY KEY, name text NOT NULL, status text NOT NULL, epoch bigint NOT NULL, owner text,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp()) WITH (fillfactor = 70);
+CREATE INDEX ON instance (owner, id) WHERE status = 'running';
+CREATE TABLE payload (saga_id uuid PRIMARY KEY, input text NOT NULL);
+CREATE TABLE journal (saga_id uuid, seq int, epoch bigint NOT NULL, kind text NOT NULL, data text,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (saga_id, seq))`;
+const START = `
+WITH s AS MATERIALIZED (SELECT * FROM unnest($1::uuid[], $2::text[]) AS s (id, input)),
+i AS (INSERT INTO instance (id, name, status, epoch, owner) SELECT id, 'order', 'running', 1, 'bare' FROM s)
+INSERT INTO payload SELECT id, input FROM s`;
+const APPEND = `
+WITH w AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS w (id, seq, epoch)),
+held AS MATERIALIZED (SELECT id, epoch FROM instance WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
+facts AS (INSERT INTO journal (saga_id, seq, epoch, kind) SELECT w.id, w.seq, w.epoch, 'step_completed'
+  FROM w JOIN held h ON h.id = w.id AND h.epoch = w.epoch ON CONFLICT DO NOTHING RETURNING saga_id, seq),
+ended AS (UPDATE instance SET status = 'completed', owner = NULL WHERE id IN (SELECT saga_id FROM facts WHERE seq = ${STEPS}))
+SELECT count(*) FROM facts`;
+
+/**
+ * The same durable writes without the library: a row and an input for each saga, an entry for each step under a fence,
+ * the last one with the saga's end; all that is asked for while a flush is under way goes out with the next one.
+ */
+export class BareFenced {
+  private queue: Write[] = [];
+  private flushing = false;
+
+  private constructor(private readonly client: pg.Client) {}
+
+  static async open(url: string): Promise<BareFenced> {
+    const client = new pg.Client(url);
+    await client.connect();
+    await client.query(TABLES);
+    return new BareFenced(client);
+  }
+
+  rate(load: Load): Promise<number> {
+    return rateOf(async () => {
+      const id = randomUUID();
+      for (let seq = 0; seq <= STEPS; seq++) await this.write(id, seq);
+    }, load);
+  }
+
+  close(): Promise<void> {
+    return this.client.end();
+  }
+
+  private write(id: string, seq: number): Promise<void> {
+    return new Promise((done, failed) => {
+      this.queue.push({ id, seq, done, failed });
+      if (this.flushing) return;
+      this.flushing = true;
+      setImmediate(() => void this.flush());
+    });
+  }
+
+  private async flush(): Promise<void> {
+    const batch = this.queue;
+    this.queue = [];
+    try {
+      const starts = batch.filter(({ seq }) => seq === 0).map(({ id }) => id);
+      const input = JSON.stringify({ orderId: 'A-1', amount: 12 });
+      const facts = batch.filter(({ seq }) => seq > 0);
+      const values = [facts.map(({ id }) => id), facts.map(({ seq }) => seq), facts.map(() => 1)];
+      await Promise.all([
+        starts.length > 0 &&
+          this.client.query({ name: 'start', text: START, values: [starts, starts.map(() => input)] }),
+        facts.length > 0 && this.client.query({ name: 'append', text: APPEND, values }),
+      ]);
+      for (const { done } of batch) done();
+    } catch (error) {
+      for (const { failed } of batch) failed(error);
+    }
+    if (this.queue.length > 0) setImmediate(() => void this.flush());
+    else this.flushing = false;
+  }
+}
