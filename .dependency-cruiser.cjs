@@ -71,6 +71,12 @@ const rooms = [
     ),
     from: { path: '^lib/inbox/.*\\.interceptor\\.ts$' },
   },
+  room(
+    'admin',
+    '^lib/admin/',
+    [...LEAVES, '^lib/(saga|outbox)/'],
+    'Operators look at sagas and events through their ports.',
+  ),
   room('broker-port', BROKER_PORT, [...LEAVES, STATE], 'The port of all brokers.'),
   ...brokerRooms,
   room(

@@ -1,4 +1,5 @@
 import { Logger, Module, type FactoryProvider } from '@nestjs/common';
+import { SagaAdmin } from './admin/saga-admin.js';
 import type { DataSource } from 'typeorm';
 import { MessageBroker } from './brokers/message-broker.js';
 import { resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
@@ -52,6 +53,7 @@ function part<T>(
 const injectables = [
   part(SagaOrchestrator, (it) => it.orchestrator),
   part(Outbox, (it) => it.outbox),
+  part(SagaAdmin, (it) => it.sagaAdmin),
   part(OutboxWorker, (it) => it.relay),
   part(SagaStorage, (it) => it.persistence.sagas),
   part(OutboxStorage, (it) => it.persistence.outbox),

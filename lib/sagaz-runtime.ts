@@ -1,3 +1,4 @@
+import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
@@ -29,6 +30,7 @@ export class SagazRuntime {
   readonly registry: SagaRegistry;
   readonly orchestrator: SagaOrchestrator;
   readonly outbox: Outbox;
+  readonly sagaAdmin: SagaAdmin;
   readonly relay: OutboxWorker;
   readonly telemetry: Telemetry;
   private readonly lease: WorkerLease;
@@ -64,6 +66,7 @@ export class SagazRuntime {
       ...{ ...common, identity, executor, maxInputBytes: payload.maxBytes, wake },
       claimAwaited: (sagaId) => this.sagaWorker.claimAwaited(sagaId),
     });
+    this.sagaAdmin = new SagaAdmin(common);
     const { resolveManager } = options;
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
   }

@@ -132,11 +132,26 @@ export interface SagaRow {
   readonly status: SagaStatus;
   readonly tags: Readonly<Record<string, string>>;
   readonly correlationId: string;
+  /** Steps launched by its first row. */
+  readonly launch: readonly string[];
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   /** JSON texts, once the saga has ended. */
   readonly results: string | null;
   readonly error: string | null;
+}
+
+/** Which sagas to list; the newest first. */
+export interface ListQuery {
+  readonly statuses: readonly SagaStatus[];
+  readonly name: string | undefined;
+  /** Tags that a saga must have, with these values. */
+  readonly tags: Readonly<Record<string, string>>;
+  readonly startedAfter: Date | undefined;
+  readonly startedBefore: Date | undefined;
+  readonly limit: number;
+  /** Only those that are older than this one, by their ids. */
+  readonly after: string | undefined;
 }
 
 /** A transaction in which a step works; journal entry and events join it at its end. */
@@ -201,6 +216,9 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract reopen(late: LateResult): Promise<ClaimedSaga | undefined>;
 
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
+
+  /** The newest first. Ids are UUIDv7, so their order is that of time. */
+  abstract list(query: ListQuery): Promise<readonly SagaRow[]>;
 
   /** Which of these sagas have ended, or are not there. */
   abstract ended(sagaIds: readonly string[]): Promise<readonly string[]>;

@@ -51,8 +51,8 @@ async function journalOf(sagas: SagaStorage, sagaId: string): Promise<JournalEnt
 }
 
 function withoutAge(entries: readonly JournalEntry[]): JournalEntry[] {
-  return entries.map(({ ageMs, ...entry }) => {
-    assert.ok(ageMs !== undefined && ageMs >= 0);
+  return entries.map(({ ageMs, at, ...entry }) => {
+    assert.ok(ageMs !== undefined && ageMs >= 0 && (at === undefined || at instanceof Date));
     return entry;
   });
 }

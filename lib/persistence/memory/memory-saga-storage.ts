@@ -8,6 +8,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListQuery,
   type NewSaga,
   type SagaRow,
   type SagaTransaction,
@@ -150,20 +151,30 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   find(sagaId: string): Promise<SagaRow | undefined> {
     const row = this.database.sagas.get(sagaId);
     if (!row) return Promise.resolve(undefined);
-    const { name, version, tags, correlationId } = row.saga;
-    const { status, startedAt, endedAt, results, error } = row;
-    return Promise.resolve({
-      sagaId,
-      name,
-      version,
-      tags,
-      correlationId,
-      status,
-      startedAt,
-      endedAt,
-      results,
-      error,
-    });
+    return Promise.resolve(rowOf(row));
+  }
+
+  list({
+    statuses,
+    name,
+    tags,
+    startedAfter,
+    startedBefore,
+    limit,
+    after,
+  }: ListQuery): Promise<readonly SagaRow[]> {
+    const wanted = Object.entries(tags);
+    const found = [...this.database.sagas.values()].filter(
+      ({ saga, status, startedAt }) =>
+        statuses.includes(status) &&
+        (name === undefined || saga.name === name) &&
+        wanted.every(([tag, value]) => saga.tags[tag] === value) &&
+        (startedAfter === undefined || startedAt > startedAfter) &&
+        (startedBefore === undefined || startedAt < startedBefore) &&
+        (after === undefined || saga.sagaId < after),
+    );
+    const newest = found.sort((a, b) => (a.saga.sagaId > b.saga.sagaId ? -1 : 1));
+    return Promise.resolve(newest.slice(0, limit).map(rowOf));
   }
 
   ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -174,7 +185,10 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
     const journal = this.database.sagas.get(sagaId)?.journal ?? [];
     const now = this.clock.monotonic();
-    return Promise.resolve(journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at })));
+    const wall = this.clock.now();
+    return Promise.resolve(
+      journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at, at: new Date(wall - (now - at)) })),
+    );
   }
 
   /** Under this epoch: what another owner wrote is a matter of the fence. */
@@ -241,6 +255,11 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
     };
   }
+}
+
+function rowOf({ saga, status, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
+  const { sagaId, name, version, tags, correlationId, launch } = saga;
+  return { sagaId, name, version, tags, correlationId, launch, status, startedAt, endedAt, results, error };
 }
 
 function fenced({ sagaId, epoch }: SagaWrite): FencedError {

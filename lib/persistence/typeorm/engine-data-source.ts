@@ -2,20 +2,20 @@ import { DataSource } from 'typeorm';
 import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/PostgresDataSourceOptions.js';
 
 /**
- * Nothing of the engine waits behind the application's queries: one for the session lock and the heartbeat, one for the
+ * Nothing of the engine waits behind the application's queries: one for the session lock and the heartbeat, two for the
  * journal, one for reading the outbox, two for claims and everything else. They are opened when they are needed.
  */
-const ENGINE_CONNECTIONS = 5;
+const ENGINE_CONNECTIONS = 6;
 
 /** A statement on a connection that has died silently must not hold up its loop for ever. */
 const QUERY_TIMEOUT_MS = 30_000;
 
 /** The engine's own small DataSource: the application's connection settings, none of its entities or migrations. */
-export function engineDataSource(application: DataSource, journalConnections = 1): DataSource {
+export function engineDataSource(application: DataSource, journalConnections = 2): DataSource {
   const options = application.options as PostgresDataSourceOptions;
   const name =
     options.applicationName === undefined ? 'nestjs-sagaz' : `${options.applicationName} nestjs-sagaz`;
-  const max = ENGINE_CONNECTIONS - 1 + journalConnections;
+  const max = ENGINE_CONNECTIONS - 2 + journalConnections;
   const { isolationLevel: _, ...inherited } = options;
   return new DataSource({
     ...inherited,

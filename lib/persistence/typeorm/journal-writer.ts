@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Clock } from '../../runtime/clock.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import type { Appended, NewSaga, SagaWrite } from '../../saga/saga-storage.js';
-import { EngineConnection } from './engine-connection.js';
+import { EngineConnection, type Statement } from './engine-connection.js';
 import { FencedError } from '../../saga/state/errors.js';
 import type { History } from './history.js';
 import { GroupCommit, type Answer } from './group-commit.js';
@@ -10,6 +10,7 @@ import type { Tables } from './identifiers.js';
 import { epochsSql } from './sql/write-sql.js';
 import {
   appendedOf,
+  outcomeOf,
   fenced,
   sagaBytes,
   writeBytes,
@@ -28,7 +29,7 @@ export interface JournalWriterSettings {
   readonly named: () => boolean;
   /** Called after each flush. */
   readonly flushed: (flush: Flushed) => void;
-  /** Connections, each with a flush of its own; more than one only to measure what group commit saves. Default 1. */
+  /** Connections, each with a flush of its own. Default 2. */
   readonly lanes?: number;
   readonly maxRows?: number;
 }
@@ -44,12 +45,24 @@ export function flushOf({ sagas, writes, durationMs }: Flushed) {
   return { entries, bytes: sizes.reduce((sum, size) => sum + size, 0), durationMs };
 }
 
+/**
+ * Its statements find rows by their keys, in tables that may have been empty when they were planned: a plan made then
+ * would scan the growing table until the next ANALYZE (seen: a third of the rate after a minute).
+ */
+const BY_INDEX: Statement = {
+  name: 'sagaz_by_index',
+  text: `SELECT set_config('enable_seqscan', 'off', false)`,
+};
+
+/** With one the process waits for the database and the database for the process, in turn (docs/adr/0002). */
+const LANES = 2;
+
 /** A saga to be created, without an idempotency key, or a write of one that is there. */
 type Item = { readonly saga: NewSaga } | { readonly write: SagaWrite; readonly history: number };
 
 /**
  * Writes what all sagas of this process want to be durable: together, in one statement, while the next one fills.
- * One connection is enough; a second one gains nothing.
+ * While one flush is in flight this process works out what the next one holds: two connections keep both busy.
  */
 export class JournalWriter {
   private readonly group: GroupCommit<Item, Appended>;
@@ -57,9 +70,12 @@ export class JournalWriter {
   private readonly free: EngineConnection[];
 
   constructor(private readonly settings: JournalWriterSettings) {
-    const { lanes = Number(process.env['LANES'] ?? 1), maxRows, clock } = settings;
+    const { lanes = LANES, maxRows, clock } = settings;
     this.statements = new WriteStatements(settings.tables);
-    const opened = (query: EngineConnection['query']) => settings.history.check(query);
+    const opened = async (query: EngineConnection['query']) => {
+      await settings.history.check(query);
+      if (settings.named()) await query(BY_INDEX, []);
+    };
     this.free = Array.from({ length: lanes }, () => new EngineConnection({ ...settings, opened }));
     this.group = new GroupCommit({
       flush: (items) => this.flush(items),
@@ -112,7 +128,7 @@ export class JournalWriter {
     const writes = items.flatMap((item) => ('write' in item ? [item.write] : []));
     const { statement, values } = this.statements.of({ sagas, writes }, false);
     const rows = await this.send({ sagas, writes }, () => connection.query<WriteRow>(statement, values));
-    const appended = appendedOf(rows);
+    const appended = appendedOf(outcomeOf(rows));
     const missing = writes.filter((_, n) => !appended.has(n));
     const epochs = missing.length > 0 ? await this.epochs(connection, missing) : undefined;
     const answers = writes.map((write, n) => answerOf(write, appended.get(n), epochs?.get(write.sagaId)));

@@ -8,6 +8,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListQuery,
   type NewSaga,
   type SagaRow,
   type SagaWrite,
@@ -26,7 +27,7 @@ import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
 import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
-import { appendedOf, fenced, WriteStatements, type WriteRow } from './write-batch.js';
+import { appendedOf, outcomeOf, fenced, WriteStatements, type WriteRow } from './write-batch.js';
 
 /** What both storages work on. */
 export interface TypeOrmStorageSettings {
@@ -178,9 +179,23 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   async find(sagaId: string): Promise<SagaRow | undefined> {
     if (!UUID.test(sagaId)) return undefined;
     const [row] = await this.rows<SagaRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
-    return (
-      row && { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) }
-    );
+    return row && withDates(row);
+  }
+
+  async list(query: ListQuery): Promise<readonly SagaRow[]> {
+    const {
+      statuses,
+      name = null,
+      tags,
+      startedAfter = null,
+      startedBefore = null,
+      limit,
+      after = null,
+    } = query;
+    if (statuses.length === 0) return [];
+    const parameters = [name, JSON.stringify(tags), startedAfter, startedBefore, after, limit];
+    const text = (tables: Tables) => sql.listSagasSql(tables, statuses);
+    return (await this.rows<SagaRow>(this.settings.engine, text, parameters)).map(withDates);
   }
 
   async ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -215,8 +230,10 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   private async journals(ids: readonly string[]): Promise<ReadonlyMap<string, readonly JournalEntry[]>> {
     const rows = await this.rows<JournalRow>(this.settings.engine, sql.journalSql, [ids]);
     const journals = new Map<string, JournalEntry[]>(ids.map((id) => [id, []]));
-    for (const { sagaId, epoch, ageMs, ...entry } of rows)
-      journals.get(sagaId)?.push({ ...entry, epoch: Number(epoch), ageMs: Number(ageMs) });
+    for (const { sagaId, epoch, ageMs, atMs, ...entry } of rows)
+      journals
+        .get(sagaId)
+        ?.push({ ...entry, epoch: Number(epoch), ageMs: Number(ageMs), at: new Date(atMs) });
     return journals;
   }
 
@@ -225,10 +242,11 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const batch = { sagas: [], writes: [write] };
     const { statement, values } = this.statements.of(batch, true);
     const rows = (await query(statement.text, [...values])) as WriteRow[];
-    const appended = appendedOf(rows).get(0);
+    const outcome = outcomeOf(rows);
+    const appended = appendedOf(outcome).get(0);
     if (!appended) throw fenced(write);
     // On a connection of its own a transaction cannot have written these entries before.
-    if (rows.some((row) => row.endedMs == null && row.allowed && !row.fresh))
+    if (outcome.repeated)
       throw new CommitUnknownError(`entry ${write.entries[0]?.seq} of saga ${write.sagaId} is there already`);
     return appended;
   }
@@ -246,7 +264,13 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 }
 
-interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs'> {
+/** Whatever types the application has set for timestamps. */
+function withDates(row: SagaRow): SagaRow {
+  return { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
+}
+
+interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs' | 'at'> {
+  readonly atMs: number;
   readonly sagaId: string;
   readonly epoch: string;
   readonly ageMs: string;

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import type { Clock } from '../../runtime/clock.js';
+import { Turn } from '../../runtime/turn.js';
 import { WorkerStorage, type WorkerBeat } from '../../saga/worker-storage.js';
 import { EngineConnection } from './engine-connection.js';
 import type { History } from './history.js';
@@ -35,6 +36,8 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
   /** Lock numbers of the workers of this process, and whether this session holds them. */
   private readonly locks = new Map<string, { readonly key: number; held: boolean }>();
   private leads = false;
+  /** A connection takes one statement at a time. */
+  private readonly turn = new Turn();
   /** The worker that has been told that the database's history has changed. */
   private told: string | undefined;
   private lostAt = -Infinity;
@@ -56,7 +59,27 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     return this.settings.sessions() ? 'session locks' : undefined;
   }
 
-  async heartbeat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
+  heartbeat(worker: WorkerBeat): Promise<boolean> {
+    return this.turn.run(() => this.beat(worker));
+  }
+
+  findDead(): Promise<readonly string[]> {
+    return this.turn.run(() => this.look());
+  }
+
+  retire(workerId: string): Promise<void> {
+    return this.turn.run(async () => {
+      await this.session.query(sql.retireSql(this.settings.tables), [workerId]);
+      await this.free(workerId);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.locks.clear();
+    await this.session.close();
+  }
+
+  private async beat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
     await this.session.ready();
     if (this.settings.history.isBroken && !(await this.beginAnew(id))) return false;
     const lock = await this.lockOf(id);
@@ -71,7 +94,7 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     return alive.length > 0;
   }
 
-  async findDead(): Promise<readonly string[]> {
+  private async look(): Promise<readonly string[]> {
     const { tables } = this.settings;
     const twice = this.settings.sessions() ? await this.lostTwice() : [];
     const dead = await this.session.query<{ id: string; lockKey: number | null }>(sql.findDeadSql(tables), [
@@ -81,16 +104,6 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     const keys = dead.flatMap(({ lockKey }) => lockKey ?? []);
     if (keys.length > 0) await this.session.query(sql.endSessionsSql(tables), [keys]).catch(() => undefined);
     return dead.map(({ id }) => id);
-  }
-
-  async retire(workerId: string): Promise<void> {
-    await this.session.query(sql.retireSql(this.settings.tables), [workerId]);
-    await this.free(workerId);
-  }
-
-  async close(): Promise<void> {
-    this.locks.clear();
-    await this.session.close();
   }
 
   /**
@@ -165,6 +178,6 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     this.lostAt = this.settings.clock.monotonic();
     for (const lock of this.locks.values()) lock.held = false;
     // At once, before the leader has looked twice.
-    if (this.locks.size > 0) this.session.query(sql.pingSql, []).catch(() => undefined);
+    if (this.locks.size > 0) this.session.ready().catch(() => undefined);
   }
 }

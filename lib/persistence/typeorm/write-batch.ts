@@ -10,25 +10,24 @@ export interface WriteBatch {
   readonly writes: readonly SagaWrite[];
 }
 
-/** What comes back for each write that was held under its epoch. */
+/** What became of writes, by their places in the batch; what is empty may be missing or null. */
 export interface WriteOutcome {
-  /** Its place among the writes. */
-  readonly n: number;
-  readonly cancelled: boolean;
-  /** False when a request to cancel refused it. */
-  readonly allowed: boolean;
-  /** False when it was stored before. */
-  readonly fresh: boolean;
+  /** Their rows were to be had under their epochs. */
+  readonly held: readonly number[] | null;
+  /** Somebody wants the saga cancelled. */
+  readonly cancelled: readonly number[] | null;
+  /** That request refused the write. */
+  readonly refused: readonly number[] | null;
+  /** Were stored before. */
+  readonly repeated: readonly number[] | null;
+  /** Ended their sagas: with start and end in milliseconds since the epoch, by the clock of the database. */
+  readonly ended?: readonly (readonly [number, number, number])[] | null;
 }
 
-/** Of a write that ended its saga, when it was fresh: milliseconds since the epoch, by the clock of the database. */
-export interface EndTimes {
-  readonly startedMs: number;
-  readonly endedMs: number;
-}
-
-/** A row of an outcome, or one of end times. */
-export type WriteRow = (WriteOutcome & { readonly endedMs?: null }) | ({ readonly n: number } & EndTimes);
+/** The row that comes back: of the statement for one entry, or of the general one. */
+export type WriteRow =
+  | { readonly cancelled: boolean; readonly repeated: boolean; readonly outcome?: undefined }
+  | { readonly outcome: string };
 
 /** A statement and what it is given. */
 export interface Prepared {
@@ -154,20 +153,32 @@ function eventRows({ events }: SagaWrite, n: number) {
 /** More than the events of one write. */
 const PLACES = 100_000;
 
-/** By the number of the write; none for one that was not held under its epoch. */
-export function appendedOf(rows: readonly WriteRow[]): ReadonlyMap<number, Appended> {
+export function outcomeOf([row]: readonly WriteRow[]): WriteOutcome {
+  if (row?.outcome !== undefined) return JSON.parse(row.outcome) as WriteOutcome;
+  if (!row) return { held: null, cancelled: null, refused: null, repeated: null };
+  return {
+    held: [0],
+    cancelled: row.cancelled ? [0] : null,
+    refused: null,
+    repeated: row.repeated ? [0] : null,
+  };
+}
+
+/** By the place of the write; none for one that was not held under its epoch. */
+export function appendedOf(outcome: WriteOutcome): ReadonlyMap<number, Appended> {
+  const { held, cancelled, refused, ended } = outcome;
   const appended = new Map<number, Appended>();
-  for (const row of rows) {
-    if (row.endedMs == null) {
-      appended.set(row.n, { cancelRequested: row.cancelled, stored: row.allowed });
-      continue;
-    }
-    const { n, startedMs, endedMs } = row;
-    const ended = { startedAt: new Date(startedMs), endedAt: new Date(endedMs) };
-    appended.set(n, { cancelRequested: false, stored: true, ended });
+  for (const n of held ?? []) appended.set(n, STORED);
+  for (const n of cancelled ?? []) appended.set(n, { cancelRequested: true, stored: true });
+  for (const n of refused ?? []) appended.set(n, { cancelRequested: true, stored: false });
+  for (const [n, startedMs, endedMs] of ended ?? []) {
+    const times = { startedAt: new Date(startedMs), endedAt: new Date(endedMs) };
+    appended.set(n, { cancelRequested: false, stored: true, ...appended.get(n), ended: times });
   }
   return appended;
 }
+
+const STORED: Appended = { cancelRequested: false, stored: true };
 
 export function fenced({ sagaId, epoch }: SagaWrite): FencedError {
   return new FencedError(`saga ${sagaId} is not owned under epoch ${epoch} any more`);

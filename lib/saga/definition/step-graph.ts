@@ -70,11 +70,11 @@ export class StepGraph {
     return this.pivot !== undefined && this.ancestors(name).has(this.pivot) ? 'after' : 'before';
   }
 
-  /** Mermaid text of the graph, with the pivot drawn as a point of no return. */
-  toMermaid(): string {
+  /** Mermaid text of the graph, with the pivot drawn as a point of no return. @param label text of a step; default: its name */
+  toMermaid(label = (name: string) => name): string {
     const edges = this.names.flatMap((name) => this.dependencies(name).map((it) => [it, name] as const));
     return mermaid(
-      this.names.map((name) => ({ name, pivot: name === this.pivot })),
+      this.names.map((name) => ({ name, label: label(name), pivot: name === this.pivot })),
       edges,
     );
   }

@@ -31,6 +31,16 @@ export function initialState(definition: SagaDefinition, launch: readonly string
   return launchSteps(untouched(definition), launch);
 }
 
+/** The state that a whole journal leads to. @throws DefinitionChangedError when it names steps that the definition does not have */
+export function stateAfter(
+  definition: SagaDefinition,
+  launch: readonly string[],
+  journal: readonly JournalEntry[],
+): SagaState {
+  const first = initialState(definition, launch);
+  return journal.reduce((state, entry) => applyEntry(definition, state, entry), first);
+}
+
 /**
  * The state after one more entry. The runner and a takeover both come here, so both see the same.
  * @throws DefinitionChangedError when the entry is about a step that the definition does not have

@@ -5,7 +5,7 @@ import { CommitUnknownError, FencedError, SagaCancelledError } from '../state/er
 import { failureOf, type JournalEntry } from '../state/journal.js';
 import { isEnded, type SagaStatus } from '../state/saga-status.js';
 import { pivotLaunched, reachedStatus, readySteps } from './decisions.js';
-import { applyEntry, fold, initialState } from './saga-fold.js';
+import { fold, stateAfter } from './saga-fold.js';
 import { endOf } from './saga-result.js';
 import { draftOf, launch as launchAll, type SagaState } from './saga-state.js';
 import type { Fact, Store } from './fact.js';
@@ -70,8 +70,7 @@ export class SagaJournal {
     private readonly storage: SagaStorage,
     private readonly owner: JournalOwner,
   ) {
-    const first = initialState(definition, saga.launch);
-    this.current = saga.journal.reduce((state, entry) => applyEntry(definition, state, entry), first);
+    this.current = stateAfter(definition, saga.launch, saga.journal);
     this.stored = saga.status;
   }
 

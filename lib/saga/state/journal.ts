@@ -29,8 +29,9 @@ export interface JournalEntry {
    * long back-off, the {@link UndoneRecord} of an undo, the {@link ResumeRecord} of a takeover.
    */
   readonly data: string | null;
-  /** Milliseconds since it was written, by the clock of the storage. Only on entries that were read. */
+  /** Milliseconds since it was written, and when that was, by the clock of the storage. Only on entries that were read. */
   readonly ageMs?: number;
+  readonly at?: Date;
 }
 
 /** A failed attempt that is followed by another one, after a pause that no process needs to sit through. */

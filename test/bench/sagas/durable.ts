@@ -9,7 +9,6 @@ import { DurableSagas } from './durable-sagas.js';
 const MANY = 200;
 /** The pool of DBOS at which it was fastest here (of 10, 20 and 50). */
 const DBOS_POOL = 20;
-const ROUNDS = 5;
 
 /** Sagas on PostgreSQL, beside the same writes without the library, the library without group commit, and DBOS. */
 export async function durableFigures(settings: BenchSettings): Promise<readonly Figure[]> {
@@ -66,30 +65,28 @@ function ratesOf(rates: Readonly<Record<string, number>>): Figure[] {
   ];
 }
 
-/** One saga at a time, in turn with single-row commits on one connection. */
+/** One saga at a time, in turn with single-row commits: both have what else the process does before them. */
 async function stepOverhead(sagas: DurableSagas, url: string, { quick }: BenchSettings): Promise<Figure[]> {
   const client = new pg.Client(url);
   await client.connect();
   const commits: number[] = [];
-  sagas.gaps = [];
+  const bare = { name: 'bare', text: 'INSERT INTO bare VALUES ($1, $2)' };
+  const gaps: number[] = [];
+  sagas.gaps = gaps;
   try {
     await client.query('CREATE TABLE bare (n int NOT NULL, text text)');
-    for (let round = 0; round < (quick ? 1 : ROUNDS); round++) {
-      for (let n = 0; n < (quick ? 20 : 200); n++) await sagas.execute();
-      for (let n = 0; n < (quick ? 40 : 400); n++) {
+    for (let n = 0; n < (quick ? 20 : 1_500); n++) {
+      await sagas.execute();
+      for (let commit = 0; commit < 2; commit++) {
         const start = performance.now();
-        await client.query({
-          name: 'bare',
-          text: 'INSERT INTO bare VALUES ($1, $2)',
-          values: [n, 'step_completed'],
-        });
+        await client.query({ ...bare, values: [n, 'step_completed'] });
         commits.push(performance.now() - start);
       }
     }
   } finally {
     await client.end();
   }
-  const [step, commit] = [middle(sagas.gaps), middle(commits)];
+  const [step, commit] = [middle(gaps), middle(commits)];
   return [
     { field: 'stepP50Ms', value: step, unit: 'ms' },
     { field: 'commitP50Ms', value: commit, unit: 'ms' },

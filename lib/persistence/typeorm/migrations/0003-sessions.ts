@@ -3,7 +3,8 @@ import type { Migration } from './migration.js';
 
 /**
  * Workers hold a session lock, and are declared dead before anybody takes what they own. What may be claimed is found by
- * its owner: nobody's sagas, and those of the dead, without a look at the sagas of the living. Breaking: a process that
+ * its owner: nobody's sagas, and those of the dead, without a look at the sagas of the living. What waits for an operator
+ * is found without a look at all that has ended. Breaking: a process that
  * does not know that it was declared dead would take its sagas back.
  */
 const statements = (t: Tables) => [
@@ -14,6 +15,7 @@ const statements = (t: Tables) => [
     ADD COLUMN dead boolean NOT NULL DEFAULT false`,
   `CREATE SEQUENCE ${t.lockNumber} AS integer MINVALUE 1 CYCLE`,
   `DROP INDEX "${t.schema}".saga_instance_claimable`,
+  `CREATE INDEX saga_instance_stuck ON ${t.instance} (id) WHERE status IN ('failed', 'parked')`,
   `CREATE INDEX saga_instance_owner ON ${t.instance} (owner, id) WHERE status IN ('pending', 'running', 'compensating')`,
 ];
 

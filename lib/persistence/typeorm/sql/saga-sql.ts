@@ -1,4 +1,5 @@
 import { OWN_AGE_MS } from '../../../saga/saga-storage.js';
+import type { SagaStatus } from '../../../saga/state/saga-status.js';
 import type { Tables } from '../identifiers.js';
 
 const CLAIMABLE = `'pending', 'running', 'compensating'`;
@@ -98,7 +99,7 @@ export const inputsSql = (t: Tables) =>
 
 export const journalSql = (t: Tables) => `
 SELECT saga_id AS "sagaId", seq, epoch, kind, step, attempt, launch, data,
-  extract(epoch FROM clock_timestamp() - at) * 1000 AS "ageMs" FROM ${t.journal}
+  extract(epoch FROM clock_timestamp() - at) * 1000 AS "ageMs", (extract(epoch FROM at) * 1000)::float8 AS "atMs" FROM ${t.journal}
 WHERE saga_id = ANY($1::uuid[]) ORDER BY saga_id, seq`;
 
 /** By primary key. */
@@ -106,7 +107,20 @@ export const endedSql = (t: Tables) => `
 SELECT w.id FROM unnest($1::uuid[]) AS w (id) LEFT JOIN ${t.instance} i ON i.id = w.id
 WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked')`;
 
+const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.status, i.tags, i.correlation_id AS "correlationId", i.launch,
+  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error`;
+
 export const findSagaSql = (t: Tables) => `
-SELECT i.id AS "sagaId", i.name, i.version, i.status, i.tags, i.correlation_id AS "correlationId",
-  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error
-FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
+SELECT ${SAGA_ROW} FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
+
+/**
+ * Sagas, the newest first, by the primary key backwards; those that are stuck by an index of their own, which the planner
+ * sees because the statuses are part of the text (they are our own words).
+ */
+export const listSagasSql = (t: Tables, statuses: readonly SagaStatus[]) => `
+SELECT ${SAGA_ROW} FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id
+WHERE i.status IN (${statuses.map((status) => `'${status}'`).join(', ')})
+  AND ($1::text IS NULL OR i.name = $1) AND i.tags @> $2::jsonb
+  AND ($3::timestamptz IS NULL OR i.started_at > $3) AND ($4::timestamptz IS NULL OR i.started_at < $4)
+  AND ($5::uuid IS NULL OR i.id < $5)
+ORDER BY i.id DESC LIMIT $6`;

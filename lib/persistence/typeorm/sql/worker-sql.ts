@@ -88,8 +88,6 @@ export const keepAliveSql: Statement = {
   set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '10000', false)`,
 };
 
-export const pingSql: Statement = { name: 'sagaz_ping', text: 'SELECT 1' };
-
 /** A worker that was not heard of for a day owns nothing any more, or its sagas are free all the same. */
 export const retireSql = (t: Tables): Statement => ({
   name: 'sagaz_retire',
