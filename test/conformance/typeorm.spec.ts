@@ -5,6 +5,7 @@ import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
+import { sagaListContract } from './saga-list.contract.js';
 import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
 
 describeWith('postgres', 'TypeORM storage', () => {
@@ -24,7 +25,9 @@ describeWith('postgres', 'TypeORM storage', () => {
   });
 
   describe('of sagas', () => {
-    it.each([...sagaStorageContract, ...sagaControlContract])('$name', ({ run }) => run(storage()));
+    it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract])('$name', ({ run }) =>
+      run(storage()),
+    );
   });
 
   describe('of the outbox', () => {
