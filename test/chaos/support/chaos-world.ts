@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { createDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
-import { EFFECT_TABLE } from './ledger.js';
+import { CALL_TABLE, EFFECT_TABLE } from './ledger.js';
 import { violations, type SagaRecord } from './oracle.js';
 import { recordsOf, unfinished } from './records.js';
 import type { Scenario } from './scenarios.js';
@@ -25,7 +25,7 @@ export class ChaosWorld {
     const ledger = await createDatabase();
     const world = new ChaosWorld(main.url, ledger.url, [main.drop, ledger.drop]);
     await world.query(EFFECT_TABLE);
-    await world.query(EFFECT_TABLE, ledger.url);
+    await world.query(`${EFFECT_TABLE}; ${CALL_TABLE}`, ledger.url);
     return world;
   }
 

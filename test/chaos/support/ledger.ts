@@ -12,16 +12,27 @@ export interface Effect {
   readonly at: number;
 }
 
+/** One call of a handler, before it did anything. */
+export interface Call extends Effect {
+  readonly attempt: number;
+}
+
 export const EFFECT_TABLE = `CREATE TABLE IF NOT EXISTS effect (
   saga uuid NOT NULL, step text NOT NULL, kind text NOT NULL, key text NOT NULL, epoch integer NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp())`;
 
+export const CALL_TABLE = `CREATE TABLE IF NOT EXISTS call (
+  saga uuid NOT NULL, step text NOT NULL, kind text NOT NULL, key text NOT NULL, epoch integer NOT NULL,
+  attempt integer NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`;
+
+const CALL = 'INSERT INTO call (saga, step, kind, key, epoch, attempt) VALUES ($1, $2, $3, $4, $5, $6)';
 const INSERT = 'INSERT INTO effect (saga, step, kind, key, epoch) VALUES ($1, $2, $3, $4, $5)';
 
 /** What a handler knows of itself. */
 export interface Doing {
   readonly sagaId: string;
   readonly step: string;
+  readonly attempt: number;
   readonly phase: 'action' | 'undo';
   readonly idempotencyKey: string;
   readonly fencingToken: number;
@@ -32,13 +43,21 @@ export function noting({ sagaId, step, phase, idempotencyKey, fencingToken }: Do
   return [INSERT, [sagaId, step, phase, idempotencyKey, fencingToken]];
 }
 
-/** The effects of ordinary steps, in a database of their own: whatever happens to the main one, they have happened. */
+/**
+ * The calls of all handlers and the effects of ordinary ones, each committed on its own, in a database of their own:
+ * whatever happens to the main one, they have happened.
+ */
 export class Ledger {
   private readonly pool: pg.Pool;
 
   constructor(url: string) {
-    this.pool = new pg.Pool({ connectionString: url, max: 3 });
+    this.pool = new pg.Pool({ connectionString: url, max: 5 });
     this.pool.on('error', () => undefined);
+  }
+
+  /** To be awaited before the handler does anything. */
+  async called(doing: Doing): Promise<void> {
+    await this.pool.query(CALL, [...noting(doing)[1], doing.attempt]);
   }
 
   async note(doing: Doing): Promise<void> {
@@ -56,15 +75,23 @@ export class Ledger {
   }
 }
 
-/** Every effect in a database. */
-export async function effectsIn(url: string): Promise<readonly Effect[]> {
+/** Every effect in a database, by time. */
+export function effectsIn(url: string): Promise<readonly Effect[]> {
+  return rowsOf<Effect>(url, `SELECT ${COLUMNS} FROM effect ORDER BY at`);
+}
+
+/** Every call, by time. */
+export function callsIn(ledgerUrl: string): Promise<readonly Call[]> {
+  return rowsOf<Call>(ledgerUrl, `SELECT ${COLUMNS}, attempt FROM call ORDER BY at`);
+}
+
+const COLUMNS = 'saga, step, kind, key, epoch, (extract(epoch FROM at) * 1000)::float8 AS at';
+
+async function rowsOf<T extends pg.QueryResultRow>(url: string, query: string): Promise<readonly T[]> {
   const client = new pg.Client(url);
   await client.connect();
   try {
-    const { rows } = await client.query<Effect>(
-      'SELECT saga, step, kind, key, epoch, (extract(epoch FROM at) * 1000)::float8 AS at FROM effect ORDER BY at',
-    );
-    return rows;
+    return (await client.query<T>(query)).rows;
   } finally {
     await client.end();
   }

@@ -1,12 +1,13 @@
 import pg from 'pg';
-import { effectsIn, type Effect } from './ledger.js';
-import type { JournalRow, SagaRecord } from './oracle.js';
+import { callsIn, effectsIn, type Call, type Effect } from './ledger.js';
+import type { JournalRow, SagaRecord } from './oracle/saga-record.js';
 import type { Scenario } from './scenarios.js';
 
 interface SagaRow {
   readonly id: string;
   readonly status: string;
   readonly error: string | null;
+  readonly launch: readonly string[];
   readonly case: string;
 }
 
@@ -20,16 +21,18 @@ export async function recordsOf(
   await client.connect();
   try {
     const sagas = await client.query<SagaRow>(
-      `SELECT i.id, i.status, p.error, i.tags->>'case' AS case FROM saga_instance i JOIN saga_payload p ON p.saga_id = i.id`,
+      `SELECT i.id, i.status, i.launch, p.error, i.tags->>'case' AS case FROM saga_instance i JOIN saga_payload p ON p.saga_id = i.id`,
     );
     const journal = await client.query<JournalRow & { saga: string }>(
-      `SELECT saga_id AS saga, seq, epoch::int, kind, step, CASE WHEN kind LIKE '%failed' OR kind = 'compensating' THEN data END AS data
+      `SELECT saga_id AS saga, seq, epoch::int, kind, step, launch, (extract(epoch FROM at) * 1000)::float8 AS at,
+         CASE WHEN kind LIKE '%failed' OR kind = 'compensating' THEN data END AS data
        FROM saga_journal ORDER BY saga_id, seq`,
     );
     const events = await client.query<{ saga: string; type: string }>(
       `SELECT headers::json->>'sagaId' AS saga, type FROM saga_outbox`,
     );
     const effects = [...(await effectsIn(url)), ...(await effectsIn(ledgerUrl))].sort((a, b) => a.at - b.at);
+    const calls = grouped<Call>(await callsIn(ledgerUrl), ({ saga }) => saga);
     const journals = grouped(journal.rows, ({ saga }) => saga);
     const published = grouped(events.rows, ({ saga }) => saga);
     const done = grouped<Effect>(effects, ({ saga }) => saga);
@@ -40,9 +43,11 @@ export async function recordsOf(
         scenario: scenarioOf(row.case),
         status: row.status,
         error: row.error,
+        launch: row.launch,
       },
       journal: journals.get(row.id) ?? [],
       effects: done.get(row.id) ?? [],
+      calls: calls.get(row.id) ?? [],
       events: (published.get(row.id) ?? []).map(({ type }) => type),
     }));
     return grouped(records, ({ caseId }) => caseId);

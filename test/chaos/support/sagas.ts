@@ -4,7 +4,7 @@ import { NoEffectError } from '../../../lib/saga/state/errors.js';
 import type { SagaDefinition } from '../../../lib/saga/definition/saga-definition.js';
 import { testSaga, type TestStep } from '../../support/saga-process.js';
 import { noting, type Ledger } from './ledger.js';
-import { SHAPES, type Faults, type Shape, type ShapeStep } from './scenarios.js';
+import { SHAPES, TIMES, type Faults, type Shape, type ShapeStep } from './scenarios.js';
 
 export interface ChaosInput extends Record<string, unknown> {
   readonly faults: Faults;
@@ -30,9 +30,7 @@ export interface Conduct {
 }
 
 const quick = (maxAttempts: number) => ({
-  stepTimeout: 500,
-  settleGrace: 50,
-  compensationTimeout: 500,
+  ...TIMES,
   retry: { maxAttempts, initialInterval: 10, maxInterval: 100 },
   compensationRetry: { maxAttempts: 3, initialInterval: 10 },
 });
@@ -46,6 +44,7 @@ function chaosStep(how: ShapeStep, ledger: Ledger, hang: boolean): TestStep {
     run: async (ctx) => {
       const { faults, pace } = ctx.input as ChaosInput;
       const fault = faults.actions?.[ctx.step];
+      await ledger.called(ctx);
       if (hang) await new Promise(() => undefined);
       if (publishes) await ctx.publish({ type: `${ctx.step}.done`, payload: { sagaId: ctx.sagaId } });
       if (fault === 'clean') throw new NoEffectError('refused');
@@ -62,6 +61,7 @@ function chaosStep(how: ShapeStep, ledger: Ledger, hang: boolean): TestStep {
         undo: async (ctx: CompensationContext<Record<string, unknown>>) => {
           const { faults } = ctx.input as ChaosInput;
           const fault = faults.undos?.[ctx.step];
+          await ledger.called(ctx);
           if (fault === 'always' || (fault === 'once' && ctx.attempt === 1))
             throw new Error('cannot be undone');
           await effect(ctx);

@@ -1,3 +1,6 @@
+/** Milliseconds: short, so that a case takes no longer than its process. */
+export const TIMES = { stepTimeout: 500, settleGrace: 50, compensationTimeout: 500 } as const;
+
 /** A step of a shape: what it waits for and how it works. */
 export interface ShapeStep {
   readonly after: readonly string[];
