@@ -1,5 +1,6 @@
 import { DEBUG_POINTS, type DebugPoint } from '../../../lib/runtime/debug-points.js';
 import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
+import type { SagaDefinition } from '../../../lib/saga/definition/saga-definition.js';
 import { startSagaProcess } from '../../support/saga-process.js';
 import { Ledger } from './ledger.js';
 import { chaosSagas } from './sagas.js';
@@ -17,6 +18,7 @@ async function main(): Promise<void> {
     CHAOS_HANG,
     CHAOS_ATTEMPTS = '2',
     CHAOS_FREEZE_AT,
+    CHAOS_VERSIONS = '1-1',
     SAGAZ_CRASH_AT,
   } = process.env;
   const ledger = new Ledger(CHAOS_LEDGER_URL);
@@ -36,12 +38,14 @@ async function main(): Promise<void> {
   };
   const { runtime, stop } = await startSagaProcess(
     CHAOS_URL,
-    chaosSagas(ledger, { hang: CHAOS_HANG === '1', maxAttempts: Number(CHAOS_ATTEMPTS) }),
+    versions(
+      chaosSagas(ledger, { hang: CHAOS_HANG === '1', maxAttempts: Number(CHAOS_ATTEMPTS) }),
+      CHAOS_VERSIONS,
+    ),
     options,
     { reach },
   );
   const { orchestrator } = runtime;
-  counts.clear();
   const told = { takeovers: 0, dead: 0, fenced: 0 };
   SagazTelemetry.subscribe('worker.takeover', ({ sagas }) => void (told.takeovers += sagas));
   SagazTelemetry.subscribe('worker.dead', ({ dead }) => void (told.dead += dead.length));
@@ -69,6 +73,13 @@ async function main(): Promise<void> {
 
 function say(message: FromWorker): void {
   if (process.connected) process.send?.(message);
+}
+
+/** The same sagas with other numbers: a process claims only the versions that it has. @param text first-last, or one */
+function versions(sagas: readonly SagaDefinition[], text: string): readonly SagaDefinition[] {
+  const [first = 1, last = first] = text.split('-').map(Number);
+  const numbers = Array.from({ length: last - first + 1 }, (_, n) => first + n);
+  return numbers.flatMap((version) => sagas.map((saga) => ({ ...saga, version })));
 }
 
 /** @throws when it names no point */

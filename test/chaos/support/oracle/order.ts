@@ -32,17 +32,19 @@ export const forward: Rule = (record) => {
   ];
 };
 
-/** I5: the undo of a step comes after those of the steps that stand behind it. */
+/**
+ * I5: the undo of a step comes after those of the steps that stand behind it. The undo of a late result runs when it
+ * comes, and a process that was given up may still finish the undo it was in.
+ */
 export const order: Rule = (record) => {
   const shape = SHAPES[record.scenario.shape];
   return stepsOf(record).flatMap(([step]) => {
-    // The undo of a late result runs when it comes.
-    const last =
-      entriesOf(record, step, KIND.late).length > 0 ? undefined : ofStep(record.effects, step, 'undo').at(-1);
-    if (!last) return [];
+    if (entriesOf(record, step, KIND.late).length > 0) return [];
+    const undos = ofStep(record.effects, step, 'undo');
     return before(shape, step).flatMap((earlier) => {
       const its = first(record, earlier, 'undo');
-      return its && its.at < last.at ? [`I5: ${earlier} was undone before ${step}`] : [];
+      const late = undos.some(({ at, epoch }) => its && at > its.at && epoch >= its.epoch);
+      return late ? [`I5: ${earlier} was undone before ${step}`] : [];
     });
   });
 };
@@ -53,8 +55,8 @@ const SETTLED = [KIND.completed, KIND.failed, KIND.late, 'step_retrying', 'probe
 /** The undo of an ordinary action whose process was lost waits until that action's time is up. */
 export const waits: Rule = (record) =>
   stepsOf(record).flatMap(([step, { transactional }]) => {
-    const action = ofStep(record.calls, step, 'action').at(-1);
     const undo = ofStep(record.calls, step, 'undo')[0];
+    const action = ofStep(record.calls, step, 'action').findLast(({ at }) => undo && at < undo.at);
     if (transactional || !action || !undo || isSettled(record, action)) return [];
     const waited = Math.round(undo.at - action.at);
     const needed = TIMES.stepTimeout + TIMES.settleGrace;
