@@ -62,13 +62,22 @@ async function main(): Promise<void> {
       .then(({ sagaId, status }) => say({ kind: 'ended', id, sagaId, status }))
       .catch((error: unknown) => say({ kind: 'failed', id, message: String(error) }));
   });
-  const end = () =>
-    void stop()
+  const end = once(() =>
+    stop()
       .then(() => ledger.close())
-      .then(() => process.disconnect?.());
+      .then(() => process.disconnect?.()),
+  );
   process.on('SIGTERM', end);
   process.on('disconnect', end);
+  // The test may have ended while this process came up.
+  if (!process.connected) end();
   say({ kind: 'ready' });
+}
+
+/** Calling it again does nothing; ending a process ends its channel, which would end it. */
+function once(work: () => Promise<void>): () => void {
+  let over: Promise<void> | undefined;
+  return () => void (over ??= work());
 }
 
 function say(message: FromWorker): void {
