@@ -32,7 +32,8 @@ export {
 } from './typeorm-alias.js';
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
 export type { ProbeResult } from './saga/definition/context.js';
-export { SagaAdmin, type SagaHistory, type SagaPage, type SagaQuery } from './admin/saga-admin.js';
+export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
+export type { SagaQuery } from './admin/saga-query.js';
 export type { SagaMoment } from './admin/saga-moment.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
 export type { ClassicSagaOptions } from './saga/definition/classic-saga.js';

@@ -4,24 +4,8 @@ import { stateAfter } from '../saga/execution/saga-fold.js';
 import { stateOf } from '../saga/execution/saga-state.js';
 import type { SagaStorage } from '../saga/saga-storage.js';
 import { SagaNotFoundError } from '../saga/state/errors.js';
-import type { SagaStatus } from '../saga/state/saga-status.js';
 import { momentOf, type SagaMoment } from './saga-moment.js';
-import { readQuery } from './saga-query.js';
-
-/** Which sagas to list. Everything may be left out. */
-export interface SagaQuery {
-  readonly status?: SagaStatus | readonly SagaStatus[] | undefined;
-  /** Name of the saga. */
-  readonly name?: string | undefined;
-  /** Tags that it must have, with these values. */
-  readonly tags?: Readonly<Record<string, string>> | undefined;
-  readonly startedAfter?: Date | undefined;
-  readonly startedBefore?: Date | undefined;
-  /** 1 to 500. Default 50. */
-  readonly limit?: number | undefined;
-  /** Goes on behind the page whose `next` this is. */
-  readonly after?: string | undefined;
-}
+import { readQuery, type SagaQuery } from './saga-query.js';
 
 export interface SagaPage {
   /** The newest first. */

@@ -2,7 +2,21 @@ import { didYouMean } from '../runtime/did-you-mean.js';
 import type { ListQuery } from '../saga/saga-storage.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import { SagaStatus } from '../saga/state/saga-status.js';
-import type { SagaQuery } from './saga-admin.js';
+
+/** Which sagas to list. Everything may be left out. */
+export interface SagaQuery {
+  readonly status?: SagaStatus | readonly SagaStatus[] | undefined;
+  /** Name of the saga. */
+  readonly name?: string | undefined;
+  /** Tags that it must have, with these values. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly startedAfter?: Date | undefined;
+  readonly startedBefore?: Date | undefined;
+  /** 1 to 500. Default 50. */
+  readonly limit?: number | undefined;
+  /** Goes on behind the page whose `next` this is. */
+  readonly after?: string | undefined;
+}
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 500;
@@ -11,26 +25,32 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** @throws SagaInputError that names the field */
 export function readQuery(query: SagaQuery): ListQuery {
-  const { status, name, tags, startedAfter, startedBefore, limit = DEFAULT_LIMIT, after } = query;
-  const statuses = status === undefined ? STATUSES : [status].flat();
-  for (const it of statuses) {
-    if (!STATUSES.includes(it)) refuse('status', `"${it}" is none${didYouMean(String(it), STATUSES)}`);
-  }
+  const { status, name, tags = {}, startedAfter, startedBefore, limit = DEFAULT_LIMIT, after } = query;
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     refuse('limit', `expected a whole number from 1 to ${MAX_LIMIT}, got ${limit}`);
   if (after !== undefined && !UUID.test(after)) refuse('after', 'expected what `next` of a page gave');
-  for (const [tag, value] of Object.entries(tags ?? {})) {
-    if (typeof value !== 'string') refuse(`tags.${tag}`, `expected a text, got ${typeof value}`);
-  }
   return {
-    statuses,
+    statuses: status === undefined ? STATUSES : [status].flat().map(statusOf),
     name,
-    tags: tags ?? {},
+    tags: textsOf(tags),
     startedAfter: dateOf('startedAfter', startedAfter),
     startedBefore: dateOf('startedBefore', startedBefore),
     limit,
     after,
   };
+}
+
+/** Whatever callers without types hand in. */
+function statusOf(given: SagaStatus): SagaStatus {
+  if (STATUSES.includes(given)) return given;
+  return refuse('status', `"${given}" is none${didYouMean(given, STATUSES)}`);
+}
+
+function textsOf(tags: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [tag, value] of Object.entries<unknown>(tags)) {
+    if (typeof value !== 'string') refuse(`tags.${tag}`, `expected a text, got ${typeof value}`);
+  }
+  return tags;
 }
 
 function dateOf(field: string, date: Date | undefined): Date | undefined {

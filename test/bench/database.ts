@@ -10,8 +10,8 @@ export interface BenchDatabase {
 export async function benchServer(): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const { findPostgres } = (await import(
     new URL('../../test/support/services/find-postgres.mjs', import.meta.url).href
-  )) as { findPostgres(): Promise<{ url: string; stop(): Promise<void> }> };
-  return findPostgres();
+  )) as { findPostgres(options: { durable: boolean }): Promise<{ url: string; stop(): Promise<void> }> };
+  return findPostgres({ durable: true });
 }
 
 /** A fresh database, so that what is measured begins with empty tables. */

@@ -3,13 +3,20 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { describeWith } from '../support/requirement.js';
 
 const run = promisify(execFile);
-const FIGURES = ['memory', 'memoryBare', 'ratioToBare', 'stepCost10', 'stepCost200', 'growth'];
+const QUICK = [
+  ...['c1', 'c50', 'c200', 'ungrouped200', 'bareFenced200', 'ratioToUngrouped', 'ratioToBareFenced'],
+  ...['stepP50Ms', 'commitP50Ms', 'stepToCommit'],
+  ...['memory', 'memoryBare', 'ratioToBare', 'stepCost10', 'stepCost200', 'growth'],
+];
+/** Of a peer, which is installed when it is needed. */
+const OF_PEERS = ['dbosC200', 'ratioToDbos'];
 
 const bench = (...args: string[]) => run(process.execPath, ['dist/bench/main.js', ...args]);
 
-describe('npm run bench', () => {
+describeWith('postgres', 'npm run bench', () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'nestjs-sagaz-bench-'));
@@ -20,13 +27,19 @@ describe('npm run bench', () => {
     const file = path.join(folder, 'sagas.json');
     const { stdout } = await bench('sagas', '--quick', '--json', file);
     const figures = JSON.parse(await readFile(file, 'utf8')) as Record<string, number>;
-    expect(Object.keys(figures)).toEqual(FIGURES);
+    expect(Object.keys(figures)).toEqual(QUICK);
     for (const [field, value] of Object.entries(figures)) {
       expect([field, Number.isFinite(value) && value > 0]).toEqual([field, true]);
       expect(stdout).toMatch(new RegExp(`^${field} +[\\d.,]+`, 'm'));
     }
     expect(stdout).toMatch(/^ratioToBare .*bar: >= 0\.3 {2}(met|missed)$/m);
     expect(stdout).toMatch(/^machine .+ cores, .+ GiB$/m);
+  });
+
+  it('kills processes in the takeover bench', async () => {
+    const { stdout } = await bench('takeover', '--quick');
+    expect(stdout).toMatch(/^p99Ms +[\d.,]+ +ms +bar: <= 1000 {2}(met|missed)$/m);
+    expect(stdout).toMatch(/^postgresql +\d+.*, fsync (on|off),/m);
   });
 
   it.each([
@@ -40,12 +53,13 @@ describe('npm run bench', () => {
     const { stderr } = failure as { stderr: string };
     expect(stderr).toContain(message);
     expect(stderr).toMatch(/^ {2}sagas +sagas of no-op steps in memory/m);
+    expect(stderr).toMatch(/^ {2}takeover +a process is killed/m);
   });
 });
 
-it('has every figure of the sagas bench in the reference', async () => {
+it('has every figure of the benches in the reference', async () => {
   const page = await readFile('docs/reference/benchmarks.md', 'utf8');
   const [, section = ''] = page.split('## `npm run bench -- sagas`');
   const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, field]) => field);
-  expect(listed).toEqual(FIGURES);
+  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, 'p50Ms', 'p99Ms']));
 });

@@ -1,4 +1,5 @@
-import { SagaAdmin, type SagaQuery } from '../../lib/admin/saga-admin.js';
+import { SagaAdmin } from '../../lib/admin/saga-admin.js';
+import type { SagaQuery } from '../../lib/admin/saga-query.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { NonRetryableError } from '../../lib/saga/state/errors.js';
 import { saga, SagaWorld } from '../support/saga-world.js';

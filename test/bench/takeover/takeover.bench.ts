@@ -27,7 +27,7 @@ export const takeoverBench: Bench = {
       ];
     } finally {
       for (const child of living) child.kill('SIGKILL');
-      await Promise.all(living.map((child) => child.exitCode ?? once(child, 'exit')));
+      await Promise.all(living.map((child) => once(child, 'exit')));
       await database.drop();
       await server.stop();
     }

@@ -1,0 +1,164 @@
+import { deathsOf } from '../../../lib/saga/execution/suspicion.js';
+import { stateAfter } from '../../../lib/saga/execution/saga-fold.js';
+import type { ClaimedSaga } from '../../../lib/saga/saga-storage.js';
+import type { JournalEntry, JournalKind } from '../../../lib/saga/state/journal.js';
+import { Deferred } from '../../../lib/runtime/deferred.js';
+import { settled } from '../../support/fake-clock.js';
+import { processOf, saga, SagaWorld } from '../../support/saga-world.js';
+
+const definition = saga({ hotel: { undo: () => undefined }, flight: {} });
+
+function entryOf(
+  seq: number,
+  epoch: number,
+  kind: JournalKind,
+  rest: Partial<JournalEntry> = {},
+): JournalEntry {
+  return { seq, epoch, kind, step: null, attempt: 0, launch: [], data: null, ...rest };
+}
+const hotelDone = (seq: number, epoch: number) =>
+  entryOf(seq, epoch, 'step_completed', { step: 'hotel', attempt: 1, launch: ['flight'] });
+const resumed = (seq: number, epoch: number, deaths: number) =>
+  entryOf(seq, epoch, 'resumed', { data: JSON.stringify({ deaths }), launch: [] });
+
+/** As it comes to its next owner. */
+function claimed(
+  journal: readonly JournalEntry[],
+  epoch: number,
+  overrides: Partial<ClaimedSaga> = {},
+): ClaimedSaga {
+  return {
+    ...{
+      sagaId: 's1',
+      name: 'trip',
+      version: 1,
+      input: '{}',
+      correlationId: 's1',
+      launch: ['hotel'],
+      status: 'running',
+    },
+    ...{
+      epoch,
+      journal,
+      ageMs: 0,
+      silentMs: 1,
+      orphaned: true,
+      cancelRequested: false,
+      deadlineInMs: undefined,
+    },
+    ...overrides,
+  };
+}
+
+function deaths(
+  journal: readonly JournalEntry[],
+  epoch: number,
+  overrides: Partial<ClaimedSaga> = {},
+): number {
+  const saga = claimed(journal, epoch, overrides);
+  return deathsOf(saga, stateAfter(definition, saga.launch, journal));
+}
+
+describe('the deaths that count against a saga', () => {
+  it('are those of owners that were running something of it', () => {
+    expect(deaths([], 2)).toBe(1);
+    expect(deaths([hotelDone(1, 1)], 2)).toBe(1);
+  });
+
+  it('are not those of owners that had not begun anything', () => {
+    expect(deaths([hotelDone(1, 1)], 3)).toBe(0);
+    expect(deaths([], 2, { launch: [] })).toBe(0);
+    expect(deaths([resumed(1, 2, 1)], 4)).toBe(1);
+  });
+
+  it('are not those of owners that let go of it, or lost track of it and are alive', () => {
+    const released = entryOf(2, 2, 'released', { data: '{"unrun":[],"cut":["hotel"]}' });
+    expect(deaths([resumed(1, 2, 1), released], 3, { orphaned: false })).toBe(1);
+    expect(deaths([hotelDone(1, 1)], 2, { orphaned: false })).toBe(0);
+  });
+
+  it('add up until something of the saga ends', () => {
+    expect(deaths([resumed(1, 2, 1)], 3)).toBe(2);
+    expect(deaths([resumed(1, 2, 1), resumed(2, 3, 2)], 4)).toBe(3);
+    expect(deaths([resumed(1, 2, 1), resumed(2, 3, 2), hotelDone(3, 3)], 4)).toBe(1);
+  });
+
+  it('count for undos too', () => {
+    const failed = entryOf(2, 1, 'step_failed', { step: 'flight', attempt: 1, data: '{"outcome":"failed"}' });
+    expect(deaths([hotelDone(1, 1), failed], 2)).toBe(1);
+  });
+});
+
+describe('a process with suspects', () => {
+  it('runs one of them at a time, beside sagas that are none', async () => {
+    const world = new SagaWorld();
+    const gate = new Deferred<void>();
+    const began: string[] = [];
+    const slow = saga({
+      hotel: {
+        run: ({ sagaId }) => {
+          began.push(sagaId);
+          return gate.promise;
+        },
+      },
+    });
+    const { executor, lease } = processOf(world, slow, 'two');
+    await lease.start();
+    for (const [sagaId, died] of [
+      ['s1', 2],
+      ['s2', 2],
+      ['s3', 0],
+    ] as const) {
+      const launch = ['hotel'];
+      const fresh = {
+        sagaId,
+        name: 'trip',
+        version: 1,
+        input: '{}',
+        correlationId: sagaId,
+        tags: {},
+        launch,
+      };
+      await world.storage.create({
+        ...{
+          ...fresh,
+          idempotencyKey: undefined,
+          inputHash: '',
+          owner: 'one',
+          launchesPivot: false,
+          timeoutMs: undefined,
+        },
+      });
+      const journal = died === 0 ? [] : [resumed(1, 1, died - 1)];
+      if (journal[0]) await world.storage.append({ sagaId, epoch: 1, entries: journal, events: [] });
+    }
+    const taken = await world.storage.claim({
+      ...{ workerId: 'two', versions: [slow], held: [], lost: [], limit: 10 },
+    });
+    for (const saga of taken) executor.accept(saga);
+    await settled();
+    expect(began).toEqual(['s1', 's3']);
+    gate.resolve();
+    await settled();
+    expect(began).toEqual(['s1', 's3', 's2']);
+    await lease.stop(true);
+  });
+
+  it('parks the one that killed more processes in a row than maxClaims, and tells of it', async () => {
+    const world = new SagaWorld();
+    const { executor } = processOf(world, saga({ hotel: {} }), 'two');
+    const run = await world.start(saga({ hotel: { run: () => new Promise(() => undefined) } }));
+    await world.storage.append({ sagaId: run.sagaId, epoch: 1, entries: [resumed(1, 1, 5)], events: [] });
+    const [taken] = await world.storage.claim({
+      ...{ workerId: 'two', versions: [{ name: 'trip', version: 1 }], held: [], lost: [], limit: 10 },
+    });
+    if (!taken) throw new Error('it cannot be claimed');
+    executor.accept(taken);
+    await settled();
+    expect(await world.status(run.sagaId)).toBe('parked');
+    expect(await world.result(run.sagaId)).toMatchObject({
+      status: 'parked',
+      error: { code: 'SAGAZ_CRASH_LOOP' },
+    });
+  });
+});
