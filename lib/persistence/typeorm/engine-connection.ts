@@ -29,6 +29,7 @@ export class EngineConnection {
   private opening: Promise<PoolClient> | undefined;
   private client: PoolClient | undefined;
   private runner: QueryRunner | undefined;
+  private closed = false;
 
   constructor(private readonly options: EngineConnectionOptions) {}
 
@@ -46,7 +47,10 @@ export class EngineConnection {
     await this.opening;
   }
 
+  /** For good. One that is being opened is closed as soon as it is open: the pool waits for it. */
   async close(): Promise<void> {
+    this.closed = true;
+    await this.opening?.catch(() => undefined);
     const { runner } = this;
     this.forget();
     if (runner && !runner.isReleased) await destroyConnection(runner);
@@ -57,6 +61,7 @@ export class EngineConnection {
     this.runner = runner;
     try {
       const client = (await runner.connect()) as PoolClient;
+      if (this.closed) throw new Error('the connection to the database is closed');
       client.once('error', () => this.drop(runner));
       client.once('end', () => this.drop(runner));
       await this.options.opened?.((statement, values) => this.on(client, statement, values));

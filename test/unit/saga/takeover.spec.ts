@@ -525,6 +525,55 @@ describe('WorkerLease', () => {
     await world.clock.until(lease.stop(true));
   });
 
+  it('aborts what runs here when its time is up before a heartbeat comes through, and takes it up again', async () => {
+    const world = new SagaWorld();
+    const signals: AbortSignal[] = [];
+    const definition = saga({
+      hotel: {
+        timeout: '1h',
+        run: ({ signal }) => {
+          signals.push(signal);
+          return new Promise<void>((resolve) => {
+            signal.addEventListener('abort', () => resolve());
+          });
+        },
+      },
+    });
+    const { lease, executor, orchestrator, worker } = processOf(world, definition, 'one');
+    await lease.start();
+    worker.start();
+    await orchestrator.start(definition, {});
+    await settled();
+    const heartbeat = world.workers.heartbeat.bind(world.workers);
+    world.workers.heartbeat = () => Promise.reject(new Error('no connection'));
+    await world.clock.advance(7_999);
+    expect(signals[0]?.aborted).toBe(false);
+    await world.clock.advance(2_001);
+    expect(signals[0]?.reason).toMatchObject({ code: 'SAGAZ_FENCED' });
+    expect(signals).toHaveLength(1);
+    world.workers.heartbeat = heartbeat;
+    await world.clock.advance(5_000);
+    expect(signals).toHaveLength(2);
+    executor.abandon(new Error('end of the test'));
+    await world.clock.until(worker.stop(1));
+    await lease.stop(false);
+  });
+
+  it('goes on under another name when it was declared dead, and lets go of everything first', async () => {
+    const world = new SagaWorld();
+    const { lease, log } = processOf(world, saga({ hotel: {} }), 'one');
+    await lease.start();
+    const row = world.database.workers.get('one');
+    if (!row) throw new Error('it is not known');
+    row.dead = true;
+    await world.clock.advance(2_000);
+    expect(lease.id).toBe('one.1');
+    expect(lease.remainingMs()).toBeGreaterThan(0);
+    expect(world.database.workers.get('one.1')).toMatchObject({ dead: false });
+    expect(log.lines).toContain('warn worker one was declared dead, and goes on as one.1');
+    await lease.stop(true);
+  });
+
   it('says at once that the process relays events, and goes on saying it', async () => {
     const world = new SagaWorld();
     const { lease } = processOf(world, saga({ hotel: {} }), 'one');
