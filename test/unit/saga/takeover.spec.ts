@@ -280,6 +280,8 @@ describe('a process that takes over', () => {
         retry: false,
         run: () => frozen.promise,
         undo: ({ outcome, result }) => void undone.push([outcome, result]),
+        // It has not happened yet when it is asked, so nobody waits for the time of the lost action.
+        probe: () => ({ outcome: 'failed' }),
       },
     });
     const one = await world.start(definition);
@@ -291,10 +293,7 @@ describe('a process that takes over', () => {
     await expect(one.done).rejects.toThrow('not owned under epoch 1');
     await settled();
     await world.clock.until(Promise.all(world.reopened.map(({ done }) => done)));
-    expect(undone).toEqual([
-      ['unknown', undefined],
-      ['completed', 'charge 1'],
-    ]);
+    expect(undone).toEqual([['completed', 'charge 1']]);
     expect(await world.status(one.sagaId)).toBe('compensated');
   });
 

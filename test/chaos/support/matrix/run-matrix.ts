@@ -12,7 +12,7 @@ const STAGES = 2;
  * A victim knows only its own version of the sagas, so it claims none that other victims left behind, and reaches its
  * point with its own. More versions than cases that are open at a time.
  */
-const VERSIONS = 64;
+const VERSIONS = 200;
 const SURVIVOR = { CHAOS_VERSIONS: `1-${VERSIONS}` };
 /** How often a case is tried again whose point was not reached: parallel steps share flushes as it happens. */
 const TRIES = 5;

@@ -1,0 +1,118 @@
+const WRITE_SQL = 'lib/persistence/typeorm/sql/write-sql.ts';
+const SAGA_SQL = 'lib/persistence/typeorm/sql/saga-sql.ts';
+const WORKER_SQL = 'lib/persistence/typeorm/sql/worker-sql.ts';
+const CONFORMANCE = 'test/conformance/typeorm.spec.ts';
+
+/**
+ * What must not be missing: a place in a file, what becomes of it, and the suite that has to notice. A place stands in its
+ * file exactly once, or `all` of them are changed.
+ */
+export const MUTATIONS = [
+  {
+    name: 'a flush fenced by the saga without its epoch',
+    file: WRITE_SQL,
+    from: 'JOIN locked l ON l.id = w.id AND l.epoch = w.epoch',
+    to: 'JOIN locked l ON l.id = w.id',
+    suite: 'test/integration/group-commit.spec.ts',
+  },
+  {
+    name: 'one entry fenced by the saga without its epoch',
+    file: WRITE_SQL,
+    from: 'WHERE id = $1 AND epoch = $2 FOR NO KEY UPDATE',
+    to: 'WHERE id = $1 AND $2::bigint > 0 FOR NO KEY UPDATE',
+    suite: CONFORMANCE,
+  },
+  {
+    name: 'a flush that waits for locked rows',
+    file: WRITE_SQL,
+    from: "shape.waits ? '' : ' SKIP LOCKED'",
+    to: "''",
+    suite: 'test/integration/group-commit.spec.ts',
+  },
+  {
+    name: 'no ON CONFLICT in the journal',
+    file: WRITE_SQL,
+    from: 'ON CONFLICT (saga_id, seq) DO NOTHING RETURNING',
+    to: 'RETURNING',
+    all: true,
+    suite: CONFORMANCE,
+  },
+  {
+    name: 'a cancel that the completion does not see',
+    file: WRITE_SQL,
+    from: "NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed')) AS allowed",
+    to: 'true AS allowed',
+    suite: CONFORMANCE,
+  },
+  {
+    name: 'a claim that waits for locked rows',
+    file: SAGA_SQL,
+    from: 'FOR NO KEY UPDATE OF i SKIP LOCKED',
+    to: 'FOR NO KEY UPDATE OF i',
+    suite: 'test/integration/takeover.spec.ts',
+  },
+  {
+    name: 'a claim that does not look at the epoch again',
+    file: SAGA_SQL,
+    from: 'ON i.id = c.id AND i.epoch = c.epoch',
+    to: 'ON i.id = c.id',
+    suite: CONFORMANCE,
+  },
+  {
+    name: 'a free lock that proves a death also after a restart of the server',
+    file: WORKER_SQL,
+    from: 'postmaster_start = pg_postmaster_start_time()',
+    to: 'true',
+    all: true,
+    suite: 'test/integration/workers.spec.ts',
+  },
+  {
+    name: 'a death that is declared at the first look',
+    file: 'lib/persistence/typeorm/typeorm-worker-storage.ts',
+    from: 'return [...this.missing].filter((id) => before.has(id));',
+    to: 'return before.size < 0 ? [] : [...this.missing];',
+    suite: 'test/integration/workers.spec.ts',
+  },
+  {
+    name: 'a worker that comes back from the dead',
+    file: WORKER_SQL,
+    from: 'WHERE NOT w.dead\n',
+    to: '',
+    suite: 'test/integration/workers.spec.ts',
+  },
+  {
+    name: 'an undo that ignores a late result',
+    file: 'lib/saga/execution/saga-fold.ts',
+    from: 'if (seen < step.lates)',
+    to: 'if (seen < 0)',
+    suite: 'test/unit/saga',
+  },
+  {
+    name: 'a fenced success that nobody hears of',
+    file: 'lib/saga/execution/step-attempt.ts',
+    from: 'if (isAction) host.lateResult',
+    to: 'if (isAction && false) host.lateResult',
+    suite: 'test/unit/saga/takeover.spec.ts',
+  },
+  {
+    name: 'a lease that runs out unnoticed',
+    file: 'lib/saga/recovery/worker-lease.ts',
+    from: 'if (this.remainingMs() > 0) return;',
+    to: 'return;',
+    suite: 'test/unit/saga/takeover.spec.ts',
+  },
+  {
+    name: 'deaths that do not count',
+    file: 'lib/saga/execution/suspicion.ts',
+    from: 'return wasActive ? before + 1 : before;',
+    to: 'return wasActive ? before : before;',
+    suite: 'test/unit/saga/suspicion.spec.ts',
+  },
+  {
+    name: 'steps that start before their launch is durable',
+    file: 'lib/saga/execution/saga-journal.ts',
+    from: '    const { cancelRequested, stored, ended } = await this.store(change, store);',
+    to: '    this.owner.written({ entries: [], facts, before: this.current, launch: change.launch, end: undefined, times: undefined, hasEvents: false });\n    const { cancelRequested, stored, ended } = await this.store(change, store);',
+    suite: 'test/unit/saga',
+  },
+];
