@@ -71,10 +71,11 @@ export class WorkerProcess {
 
   /** Resolves with how often it has reached each point since it was ready. */
   async counts(): Promise<Readonly<Record<string, number>>> {
+    const replies = () => this.said.filter((it) => it.kind === 'counts');
+    const before = replies().length;
     this.tell({ kind: 'counts' });
-    await this.until(() => this.said.at(-1)?.kind === 'counts');
-    const last = this.said.at(-1);
-    return last?.kind === 'counts' ? last.counts : {};
+    await this.until(() => replies().length > before);
+    return replies().at(-1)?.counts ?? {};
   }
 
   kill(signal: NodeJS.Signals): void {
