@@ -3,6 +3,7 @@ import { createDatabase } from '../../support/database.js';
 import { until } from '../../support/until.js';
 import { CALL_TABLE, EFFECT_TABLE } from './ledger.js';
 import { violations, type SagaRecord } from './oracle.js';
+import { storyOf } from './oracle/story.js';
 import { recordsOf, unfinished } from './records.js';
 import type { Scenario } from './scenarios.js';
 import { WorkerProcess, type WorkerOptions } from './worker-process.js';
@@ -93,7 +94,7 @@ export class ChaosWorld {
 
 function broken(records: readonly (SagaRecord & { readonly sagaId: string })[]): string[] {
   const texts = records.flatMap((record) =>
-    violations(record).map((text) => `${text} (saga ${record.sagaId})`),
+    violations(record).map((text) => `${text} (saga ${record.sagaId})\n${storyOf(record)}`),
   );
   return records.length > 1 ? [`I2: one start made ${records.length} sagas`, ...texts] : texts;
 }

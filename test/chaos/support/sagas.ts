@@ -50,6 +50,8 @@ function chaosStep(how: ShapeStep, ledger: Ledger, hang: boolean): TestStep {
       if (fault === 'clean') throw new NoEffectError('refused');
       if (fault === 'twice' && ctx.attempt <= 2) throw new Error('not yet');
       if (pace > 0) await sleep(pace);
+      // A failure that comes too late is not heard of (guarantees.md), so it must not come after a late effect.
+      if (fault === 'unknown') ctx.signal.throwIfAborted();
       await effect(ctx);
       if (fault === 'unknown') throw new Error('no answer');
       return ctx.step;

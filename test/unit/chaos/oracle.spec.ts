@@ -1,4 +1,5 @@
 import { violations, type SagaRecord } from '../../chaos/support/oracle.js';
+import { storyOf } from '../../chaos/support/oracle/story.js';
 import { Tape } from './tape.js';
 
 const completes = () =>
@@ -345,6 +346,21 @@ describe('the oracle of the chaos suites', () => {
     }));
     expect(violations(late)).toEqual(['I3: compensated, and the effect of d stands']);
     expect(violations(undoneAgain(late))).toEqual([]);
+  });
+});
+
+describe('the story of a saga', () => {
+  it('tells what happened in the order of time, in milliseconds since the first', () => {
+    const lines = storyOf(turnsBack())
+      .split('\n')
+      .map((line) => line.trim());
+    expect(lines[0]).toBe('line: c fails, clean: compensated, launched [a]');
+    expect(lines.slice(1, 4)).toEqual([
+      '0.0 epoch 1   call action a, attempt 1',
+      '10.0 epoch 1   effect action a',
+      '20.0 epoch 1 entry 1 step_completed a [b]',
+    ]);
+    expect(lines).toHaveLength(15);
   });
 });
 
