@@ -5,6 +5,7 @@ import type { SagaOrchestrator } from 'nestjs-sagaz';
 interface Internals {
   typeOrmPersistence(application: DataSource, options: object): unknown;
   resolveOptions(options: object, environment: object): unknown;
+  uuidV7(): string;
   readonly systemClock: unknown;
   readonly SagazRuntime: new (settings: object) => Runtime;
 }
@@ -46,13 +47,14 @@ export async function openLibrary(url: string, { groupCommit = true } = {}): Pro
   };
 }
 
-async function internals(): Promise<Internals> {
+export async function internals(): Promise<Internals> {
   const load = (path: string) => import(new URL(`../esm/${path}`, import.meta.url).href) as Promise<object>;
   const modules = await Promise.all(
     [
       'persistence/typeorm/typeorm-persistence.js',
       'sagaz-runtime.js',
       'options/resolve-options.js',
+      'events/uuid-v7.js',
       'runtime/clock.js',
     ].map(load),
   );
