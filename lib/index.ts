@@ -31,6 +31,7 @@ export {
   type StartOptions,
 } from './typeorm-alias.js';
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
+export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
 export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
 export type { SagaQuery } from './admin/saga-query.js';
@@ -88,9 +89,11 @@ export {
   SagazOptionsError,
   SchemaMismatchError,
   ShutdownError,
+  SignalTooLateError,
   StepTimeoutError,
   TransactionRequiredError,
   UnknownDestinationError,
+  WaitTimeoutError,
   type DefinitionFault,
   type DefinitionFaultKind,
   type InputIssue,

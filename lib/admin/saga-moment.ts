@@ -23,6 +23,8 @@ const WORDS: Readonly<Record<JournalKind, string>> = {
   resumed: 'taken over',
   released: 'let go of',
   probed: 'probe answered',
+  timer_fired: 'delay over',
+  signal_received: 'signal received',
   step_completed: 'step completed',
   step_retrying: 'step failed, tried again later',
   step_failed: 'step failed',

@@ -93,6 +93,17 @@ export interface SagazEvents {
   /** An action settled after its undo, which runs once more with the late result. Alarm. */
   'undo.repeated': AttemptEvent;
 
+  /** A signal for a saga is durable. */
+  'signal.received': Emitted & {
+    readonly sagaId: string;
+    /** Name of the saga. */
+    readonly saga: string;
+    /** Name of the signal. */
+    readonly signal: string;
+    /** One of the same id had come before. */
+    readonly duplicate: boolean;
+  };
+
   /** This process runs sagas or relays events from now on. */
   'worker.started': Emitted & { readonly runsSagas: boolean; readonly relays: boolean };
   /** It takes nothing more, and lets end what runs. */
@@ -137,6 +148,7 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'undo.retrying': true,
   'undo.failed': true,
   'undo.repeated': true,
+  'signal.received': true,
   'worker.started': true,
   'worker.draining': true,
   'worker.stopped': true,

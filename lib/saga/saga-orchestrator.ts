@@ -1,9 +1,9 @@
 import { canonicalHash } from '../events/canonical-json.js';
-import { toJsonText } from '../events/json-text.js';
 import { uuidV7 } from '../events/uuid-v7.js';
 import type { Clock } from '../runtime/clock.js';
 import { parseDuration, type Duration } from '../runtime/duration.js';
 import type { Log } from '../runtime/log.js';
+import type { Telemetry } from '../runtime/telemetry.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { readDefinitions } from './definition/definition-source.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
@@ -23,8 +23,9 @@ import {
 } from './execution/saga-result.js';
 import { untouched } from './execution/saga-state.js';
 import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
+import { Signaller, type SagaTarget, type SignalOptions, type SignalReceipt } from './signaller.js';
+import { storedJson } from './stored-json.js';
 import {
-  PayloadTooLargeError,
   SagaConflictError,
   SagaInputError,
   SagaNotCancellableError,
@@ -50,6 +51,8 @@ export interface ExecuteOptions {
 export interface StartOptions<Tx = unknown> extends Omit<ExecuteOptions, 'timeout'> {
   /** The caller's transaction: the saga exists if and only if it commits. */
   manager?: Tx | undefined;
+  /** Starts so long after now; its time-out and the delays of its steps count from then. Default: at once. */
+  delay?: Duration | undefined;
 }
 
 export interface ResultOptions {
@@ -68,6 +71,7 @@ export interface OrchestratorSettings<Tx> {
   readonly identity: WorkerIdentity;
   readonly clock: Clock;
   readonly log: Log;
+  readonly telemetry: Telemetry;
   readonly maxInputBytes: number;
   /** Called after a saga was created that this process does not run itself. */
   readonly wake: () => void;
@@ -81,9 +85,11 @@ export class SagaOrchestrator<Tx = unknown> {
   /** Wakes the waits for results. */
   private readonly sleepers = new Set<() => void>();
   private readonly watch: EndWatch;
+  private readonly signaller: Signaller;
 
   constructor(private readonly settings: OrchestratorSettings<Tx>) {
     this.watch = new EndWatch(settings);
+    this.signaller = new Signaller({ ...settings, maxPayloadBytes: settings.maxInputBytes });
   }
 
   /**
@@ -127,7 +133,7 @@ export class SagaOrchestrator<Tx = unknown> {
     { timeout }: ResultOptions = {},
   ): Promise<SagaResult<R>> {
     const { clock, executor } = this.settings;
-    const limitMs = timeout === undefined ? Infinity : waitLimit(timeout);
+    const limitMs = timeout === undefined ? Infinity : millisOf('timeout', timeout);
     const until = clock.monotonic() + limitMs;
     for (;;) {
       const over = executor.over(sagaId);
@@ -170,6 +176,23 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 
   /**
+   * Sends a message to one saga, in whichever process it runs or waits: the step whose `waitFor` is this name starts with
+   * it, now or when its turn comes. Resolves as soon as that is durable.
+   * @param payload what JSON can hold; default null
+   * @throws SagaNotFoundError; SagaInputError for a name that no step waits for, or a payload that JSON cannot hold;
+   * PayloadTooLargeError; SignalTooLateError once the saga has ended or turned back: then nothing was stored
+   */
+  // eslint-disable-next-line no-restricted-syntax -- as everybody knows it: to whom, what, with what
+  signal(
+    target: SagaTarget,
+    name: string,
+    payload: unknown = null,
+    options: SignalOptions = {},
+  ): Promise<SignalReceipt> {
+    return this.signaller.send(target, { name, payload, ...options });
+  }
+
+  /**
    * Adds a saga to this process, with the module's defaults; a definition that is registered already is left as it is.
    * Register it in every process that is to run it: before the application listens, so that none of its sagas waits.
    * @throws SagaDefinitionError with every fault
@@ -199,7 +222,9 @@ export class SagaOrchestrator<Tx = unknown> {
     const { executor, identity } = this.settings;
     const sagaId = uuidV7();
     // In the caller's transaction a saga is born unowned: it is claimed once that has committed.
-    const here = options.manager === undefined && identity.remainingMs() > 0 && executor.reserve(sagaId);
+    const delayMs = options.delay === undefined ? undefined : millisOf('delay', options.delay);
+    const atOnce = options.manager === undefined && delayMs === undefined;
+    const here = atOnce && identity.remainingMs() > 0 && executor.reserve(sagaId);
     const launch = here ? readySteps(definition, untouched(definition)) : [];
     const { pivot } = definition.graph;
     return {
@@ -215,7 +240,12 @@ export class SagaOrchestrator<Tx = unknown> {
       launch,
       launchesPivot: pivot !== undefined && launch.includes(pivot),
       timeoutMs: definition.options.timeout,
+      delayMs,
     };
+  }
+
+  private inputText({ name }: SagaDefinition, input: unknown): string {
+    return storedJson(input, { what: 'input', of: `saga "${name}"`, maxBytes: this.settings.maxInputBytes });
   }
 
   /** Should the reply be lost, the place is given back, and the worker claims the saga if it is there. */
@@ -233,17 +263,6 @@ export class SagaOrchestrator<Tx = unknown> {
     } finally {
       executor.forgo(saga.sagaId);
     }
-  }
-
-  private inputText(definition: SagaDefinition, input: unknown): string {
-    const json = toJsonText(input, 'input');
-    if (!json.ok) throw new SagaInputError(`saga "${definition.name}": ${json.path}: ${json.reason}`);
-    const bytes = Buffer.byteLength(json.text);
-    if (bytes <= this.settings.maxInputBytes) return json.text;
-    const limit = this.settings.maxInputBytes;
-    throw new PayloadTooLargeError(
-      `input of saga "${definition.name}" has ${bytes} bytes; the limit payload.maxBytes is ${limit}`,
-    );
   }
 
   private async row(sagaId: string) {
@@ -281,17 +300,15 @@ function ownedHere({ sagaId, name, version, input, correlationId, launch, timeou
     orphaned: false,
     cancelRequested: false,
     ageMs: 0,
+    signals: [],
   } as const;
   return { sagaId, name, version, input, correlationId, launch, deadlineInMs: timeoutMs, ...fresh };
 }
 
-function waitLimit(timeout: Duration): number {
-  const ms = parseDuration(timeout);
-  if (ms === undefined)
-    throw new SagaInputError(
-      `timeout: expected a duration such as 250, '250ms', '5s', got ${String(timeout)}`,
-    );
-  return ms;
+function millisOf(option: string, value: Duration): number {
+  const ms = parseDuration(value);
+  if (ms !== undefined) return ms;
+  throw new SagaInputError(`${option}: expected a duration such as 250, '250ms', '5s', got ${String(value)}`);
 }
 
 function conflict(name: string, sagaId: string, key: string | undefined): SagaConflictError {

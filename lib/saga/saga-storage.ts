@@ -23,6 +23,8 @@ export interface NewSaga {
   readonly launchesPivot: boolean;
   /** Milliseconds from now to the saga's deadline; undefined when it has none. */
   readonly timeoutMs: number | undefined;
+  /** Milliseconds from now to the start; undefined starts at once. Only without an owner. */
+  readonly delayMs: number | undefined;
 }
 
 export type CreatedSaga =
@@ -49,11 +51,19 @@ export interface SagaWrite {
   readonly launchesPivot?: boolean;
   /** Lets go of the saga, so that any worker may claim it. */
   readonly release?: SagaRelease;
+  /**
+   * The number of signals that the writer knows of. The write is not stored when there are more: what ends a wait, or
+   * parks a saga until a signal comes, must not miss one.
+   */
+  readonly signalSeq?: number | undefined;
 }
 
 /** How a saga is let go of. */
 export interface SagaRelease {
-  /** Nobody needs to run it for so many milliseconds, unless a cancel was requested. Default: none. */
+  /**
+   * Nobody needs to run it for so many milliseconds, unless a cancel is requested or a signal comes. Default: none. With
+   * the status `waiting`, none means until a signal comes.
+   */
   readonly wakeInMs?: number;
 }
 
@@ -61,7 +71,7 @@ export interface SagaRelease {
 export interface Appended {
   /** Somebody wants the saga cancelled. */
   readonly cancelRequested: boolean;
-  /** False when that request refused it. */
+  /** False when that request refused it, or signals that the writer did not know of. */
   readonly stored: boolean;
   /** Of a write that ended the saga: its times, by the clock of the storage. Not when it had been stored before. */
   readonly ended?: { readonly startedAt: Date; readonly endedAt: Date };
@@ -72,6 +82,30 @@ export interface Appended {
  * was launched, or it has ended.
  */
 export type CancelAnswer = 'requested' | 'too_late' | 'not_found';
+
+/** A message to one saga from outside. */
+export interface NewSignal {
+  readonly sagaId: string;
+  /** The same id counts once for one saga. */
+  readonly id: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly payload: string;
+}
+
+export interface StoredSignal extends NewSignal {
+  /** 1 for the first of its saga. */
+  readonly seq: number;
+}
+
+/** How many signals of a saga are known. */
+export interface KnownSignals {
+  readonly sagaId: string;
+  readonly seq: number;
+}
+
+/** `too_late`: the saga has ended or has turned back, and the signal was not stored. */
+export type SignalAnswer = 'accepted' | 'duplicate' | 'too_late' | 'not_found';
 
 /** A success that came when its saga had turned back, perhaps long ago. */
 export interface LateResult {
@@ -104,6 +138,8 @@ export interface ClaimedSaga {
   readonly cancelRequested: boolean;
   /** Milliseconds to the saga's deadline, negative when it has passed; undefined when it has none. */
   readonly deadlineInMs: number | undefined;
+  /** Every signal that has come, in order. */
+  readonly signals: readonly StoredSignal[];
 }
 
 /** Age in milliseconds from which a saga that its own worker does not hold counts as lost. Longer than any statement takes. */
@@ -134,6 +170,7 @@ export interface SagaRow {
   readonly correlationId: string;
   /** Steps launched by its first row. */
   readonly launch: readonly string[];
+  /** When it was started, or is to start. */
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   /** JSON texts, once the saga has ended. */
@@ -208,6 +245,15 @@ export abstract class SagaStorage<Tx = unknown> {
 
   /** Which of these sagas somebody wants cancelled. */
   abstract cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]>;
+
+  /** Stores a signal, once for each id. A saga that waits is due at once. */
+  abstract signal(signal: NewSignal): Promise<SignalAnswer>;
+
+  /** Signals of sagas beyond those that are known, in the order in which they came. */
+  abstract signals(known: readonly KnownSignals[]): Promise<readonly StoredSignal[]>;
+
+  /** The saga that was started with an idempotency key. */
+  abstract findKey(name: string, idempotencyKey: string): Promise<string | undefined>;
 
   /**
    * Writes a late result into the journal and takes the saga, whoever owns it, with epoch + 1: its undo has to run

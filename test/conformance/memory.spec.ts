@@ -3,13 +3,15 @@ import { systemClock } from '../../lib/runtime/clock.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
+import { sagaSignalContract } from './saga-signal.contract.js';
 import { sagaStorageContract } from './saga-storage.contract.js';
 
 const storage = memoryPersistence(systemClock);
 
 describe('memory saga storage', () => {
-  it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract])('$name', ({ run }) =>
-    run(storage),
+  it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract, ...sagaSignalContract])(
+    '$name',
+    ({ run }) => run(storage),
   );
 });
 

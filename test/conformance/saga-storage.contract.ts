@@ -41,6 +41,7 @@ export function newSaga(overrides: Partial<NewSaga> = {}): NewSaga {
     launch: [],
     launchesPivot: false,
     timeoutMs: undefined,
+    delayMs: undefined,
     ...overrides,
   };
 }

@@ -6,6 +6,7 @@ import { applicationDatabase, type ApplicationDatabase } from '../support/test-d
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
+import { sagaSignalContract } from './saga-signal.contract.js';
 import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
 
 describeWith('postgres', 'TypeORM storage', () => {
@@ -25,8 +26,9 @@ describeWith('postgres', 'TypeORM storage', () => {
   });
 
   describe('of sagas', () => {
-    it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract])('$name', ({ run }) =>
-      run(storage()),
+    it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract, ...sagaSignalContract])(
+      '$name',
+      ({ run }) => run(storage()),
     );
   });
 

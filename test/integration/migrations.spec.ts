@@ -35,6 +35,7 @@ describeWith('postgres', 'migrations', () => {
       { version: 1, name: 'initial' },
       { version: 2, name: 'timers-and-cancel' },
       { version: 3, name: 'sessions' },
+      { version: 4, name: 'signals-and-definitions' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -43,7 +44,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions; .*migrations: 'run'/,
     );
   });
 

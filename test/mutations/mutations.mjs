@@ -40,9 +40,23 @@ export const MUTATIONS = [
   {
     name: 'a cancel that the completion does not see',
     file: WRITE_SQL,
-    from: "NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed')) AS allowed",
-    to: 'true AS allowed',
+    from: "NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed'))",
+    to: 'true',
     suite: CONFORMANCE,
+  },
+  {
+    name: 'a saga parked without a look at signal_seq',
+    file: WRITE_SQL,
+    from: 'AND (w.seen IS NULL OR w.seen = l.signal_seq) AS allowed',
+    to: 'AS allowed',
+    suite: 'test/integration/signals.spec.ts',
+  },
+  {
+    name: 'a signal that does not wake its saga',
+    file: SAGA_SQL,
+    from: "wake_at = CASE WHEN status = 'waiting' AND epoch > 0 THEN clock_timestamp() ELSE wake_at END\n  WHERE id IN",
+    to: 'wake_at = wake_at\n  WHERE id IN',
+    suite: 'test/integration/signals.spec.ts',
   },
   {
     name: 'a claim that waits for locked rows',

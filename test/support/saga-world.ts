@@ -161,10 +161,11 @@ export class SagaWorld {
       ...{
         launchesPivot: launch.includes(definition.graph.pivot ?? ''),
         timeoutMs: definition.options.timeout,
+        delayMs: undefined,
       },
     });
     const fresh = { epoch: 1, status: 'running', journal: [], silentMs: undefined, orphaned: false } as const;
-    const claim = { cancelRequested: false, ageMs: 0, deadlineInMs: definition.options.timeout };
+    const claim = { cancelRequested: false, ageMs: 0, signals: [], deadlineInMs: definition.options.timeout };
     return this.go({ ...created, ...fresh, ...claim }, definition);
   }
 
@@ -257,6 +258,7 @@ export class SagaWorld {
     const settings = {
       ...{ storage, identity, leaseMs, clock, log, events, maxResultBytes, wakeRelay, lateResult },
       telemetry: this.telemetry,
+      wakeClaims: () => undefined,
       reach: noProbe,
     };
     const runner = new SagaRunner(claimed, definition, settings);

@@ -22,6 +22,7 @@ const FAULT_KINDS: Record<DefinitionFaultKind, true> = {
   UNKNOWN_DEPENDENCY: true,
   UNKNOWN_PROBE: true,
   UNKNOWN_SAGA: true,
+  WAIT_WITHOUT_TIMEOUT: true,
 };
 
 async function markdownFiles(folder: string): Promise<string[]> {

@@ -36,6 +36,7 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'undo.retrying': ATTEMPT,
   'undo.failed': ATTEMPT,
   'undo.repeated': ATTEMPT,
+  'signal.received': { sagaId: true, saga: true, signal: true, duplicate: true },
   'worker.started': { runsSagas: true, relays: true },
   'worker.draining': { sagas: true },
   'worker.stopped': { sagas: true },

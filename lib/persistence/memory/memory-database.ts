@@ -1,7 +1,7 @@
 import { SHARD_COUNT } from '../../events/shard.js';
 import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
-import type { NewSaga } from '../../saga/saga-storage.js';
+import type { NewSaga, StoredSignal } from '../../saga/saga-storage.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import type { SagaStatus } from '../../saga/state/saga-status.js';
 
@@ -10,6 +10,7 @@ export interface MemorySaga {
   readonly saga: NewSaga;
   readonly startedAt: Date;
   readonly journal: MemoryEntry[];
+  readonly signals: StoredSignal[];
   status: SagaStatus;
   epoch: number;
   owner: string | undefined;

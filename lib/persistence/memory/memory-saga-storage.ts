@@ -9,10 +9,15 @@ import {
   type CreatedSaga,
   type LateResult,
   type ListQuery,
+  type KnownSignals,
   type NewSaga,
+  type NewSignal,
+  type SagaRelease,
   type SagaRow,
   type SagaTransaction,
   type SagaWrite,
+  type SignalAnswer,
+  type StoredSignal,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
@@ -21,6 +26,8 @@ import type { MemoryDatabase, MemorySaga } from './memory-database.js';
 
 /** A late result matters to a saga that turns back or has turned back. */
 const REOPENED: ReadonlySet<SagaStatus> = new Set(['compensating', 'compensated', 'failed']);
+/** A signal is of use to a saga that goes forward, or may again. */
+const SIGNALLED: ReadonlySet<SagaStatus> = new Set(['pending', 'running', 'waiting', 'parked']);
 const REPEATED = 'an entry of this write is there already';
 
 /** Sagas in memory, for tests and first steps: nothing survives the process. Every method is one atomic step. */
@@ -39,28 +46,30 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       return Promise.reject(
         new TransactionRequiredError('memory storage cannot join a transaction; use storage: "typeorm"'),
       );
-    const { sagaId, owner, timeoutMs, launchesPivot } = saga;
+    const { sagaId, owner, timeoutMs, delayMs, launchesPivot } = saga;
     const taken = this.takeKey(saga);
     if (taken)
       return Promise.resolve({
         outcome: taken.inputHash === saga.inputHash ? 'existing' : 'conflict',
         sagaId: taken.sagaId,
       });
-    const status = owner === undefined ? 'pending' : 'running';
+    const status = delayMs !== undefined ? 'waiting' : owner === undefined ? 'pending' : 'running';
     const epoch = owner === undefined ? 0 : 1;
-    const startedAt = new Date(this.clock.now());
+    const startsAt = this.clock.monotonic() + (delayMs ?? 0);
+    const startedAt = new Date(this.clock.now() + (delayMs ?? 0));
     const row: MemorySaga = {
       saga,
       startedAt,
       journal: [],
+      signals: [],
       status,
       epoch,
       owner,
       endedAt: null,
       results: null,
       error: null,
-      deadlineAt: timeoutMs === undefined ? undefined : this.clock.monotonic() + timeoutMs,
-      wakeAt: undefined,
+      deadlineAt: timeoutMs === undefined ? undefined : startsAt + timeoutMs,
+      wakeAt: delayMs === undefined ? undefined : startsAt,
       cancelRequested: false,
       pivotLaunched: launchesPivot,
     };
@@ -73,7 +82,9 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const row = this.database.sagas.get(write.sagaId);
     if (row?.epoch !== write.epoch) return Promise.reject(fenced(write));
     const { cancelRequested } = row;
-    const refused = cancelRequested && (write.launchesPivot === true || write.status === 'completed');
+    const pointOfNoReturn = write.launchesPivot === true || write.status === 'completed';
+    const missed = write.signalSeq !== undefined && write.signalSeq < row.signals.length;
+    const refused = missed || (cancelRequested && pointOfNoReturn);
     if (!refused) this.store(row, write);
     const { startedAt, endedAt } = row;
     const ended = write.end && endedAt ? { ended: { startedAt, endedAt } } : {};
@@ -90,13 +101,15 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     if (write.status) row.status = write.status;
     if (write.launchesPivot) row.pivotLaunched = true;
     if (write.end) this.end(row, write.end);
-    if (write.release) {
-      const { wakeInMs } = write.release;
-      // A saga that turns back has heard of the cancel.
-      const unheard = row.cancelRequested && row.status !== 'compensating';
-      row.owner = undefined;
-      row.wakeAt = wakeInMs === undefined || unheard ? undefined : at + wakeInMs;
-    }
+    if (write.release) this.release(row, write.release);
+  }
+
+  private release(row: MemorySaga, { wakeInMs }: SagaRelease): void {
+    const restMs = wakeInMs ?? (row.status === 'waiting' ? Infinity : undefined);
+    // A saga that turns back has heard of the cancel.
+    const unheard = row.cancelRequested && row.status !== 'compensating';
+    row.owner = undefined;
+    row.wakeAt = restMs === undefined || unheard ? undefined : this.clock.monotonic() + restMs;
   }
 
   begin(): Promise<SagaTransaction<undefined>> {
@@ -134,6 +147,26 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
     const wanted = (row: MemorySaga | undefined) => row?.cancelRequested === true && row.status === 'running';
     return Promise.resolve(sagaIds.filter((id) => wanted(this.database.sagas.get(id))));
+  }
+
+  signal(signal: NewSignal): Promise<SignalAnswer> {
+    const row = this.database.sagas.get(signal.sagaId);
+    if (!row) return Promise.resolve('not_found');
+    if (row.signals.some(({ id }) => id === signal.id)) return Promise.resolve('duplicate');
+    if (!SIGNALLED.has(row.status)) return Promise.resolve('too_late');
+    row.signals.push({ ...signal, seq: row.signals.length + 1 });
+    if (row.status === 'waiting' && row.epoch > 0) row.wakeAt = undefined;
+    return Promise.resolve('accepted');
+  }
+
+  signals(known: readonly KnownSignals[]): Promise<readonly StoredSignal[]> {
+    const { sagas } = this.database;
+    const found = known.flatMap(({ sagaId, seq }) => sagas.get(sagaId)?.signals.slice(seq) ?? []);
+    return Promise.resolve(found);
+  }
+
+  findKey(name: string, idempotencyKey: string): Promise<string | undefined> {
+    return Promise.resolve(this.database.keys.get(keyOf(name, idempotencyKey))?.sagaId);
   }
 
   reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
@@ -199,7 +232,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   private takeKey({ name, idempotencyKey, sagaId, inputHash }: NewSaga) {
     if (idempotencyKey === undefined) return undefined;
-    const key = JSON.stringify([name, idempotencyKey]);
+    const key = keyOf(name, idempotencyKey);
     const taken = this.database.keys.get(key);
     if (!taken) this.database.keys.set(key, { sagaId, inputHash });
     return taken;
@@ -251,10 +284,15 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       silentMs,
       orphaned,
       cancelRequested,
+      signals: [...row.signals],
       ageMs: this.clock.now() - row.startedAt.getTime(),
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
     };
   }
+}
+
+function keyOf(name: string, idempotencyKey: string): string {
+  return JSON.stringify([name, idempotencyKey]);
 }
 
 function rowOf({ saga, status, startedAt, endedAt, results, error }: MemorySaga): SagaRow {

@@ -5,6 +5,8 @@ export interface Tables {
   readonly payload: string;
   readonly journal: string;
   readonly key: string;
+  readonly signal: string;
+  readonly definition: string;
   readonly worker: string;
   /** A sequence. */
   readonly lockNumber: string;
@@ -30,6 +32,8 @@ export function tablesOf(schema: string): Tables {
     payload: table('saga_payload'),
     journal: table('saga_journal'),
     key: table('saga_key'),
+    signal: table('saga_signal'),
+    definition: table('saga_definition'),
     worker: table('saga_worker'),
     lockNumber: table('saga_lock_number'),
     outbox: table('saga_outbox'),

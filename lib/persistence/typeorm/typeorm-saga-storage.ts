@@ -9,9 +9,13 @@ import {
   type CreatedSaga,
   type LateResult,
   type ListQuery,
+  type KnownSignals,
   type NewSaga,
+  type NewSignal,
   type SagaRow,
   type SagaWrite,
+  type SignalAnswer,
+  type StoredSignal,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
@@ -165,6 +169,28 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return rows.map(({ id }) => id);
   }
 
+  async signal({ sagaId, id, name, payload }: NewSignal): Promise<SignalAnswer> {
+    if (!UUID.test(sagaId)) return 'not_found';
+    const { engine } = this.settings;
+    const [row] = await this.rows<SignalRow>(engine, sql.signalSql, [sagaId, id, name, payload]);
+    if (!row) return 'not_found';
+    if (row.accepted) return 'accepted';
+    // Refused by its id while it was of use: another call has just stored it.
+    return row.known || row.early ? 'duplicate' : 'too_late';
+  }
+
+  async signals(known: readonly KnownSignals[]): Promise<readonly StoredSignal[]> {
+    if (known.length === 0) return [];
+    const parameters = [known.map(({ sagaId }) => sagaId), known.map(({ seq }) => seq)];
+    return this.rows<StoredSignal>(this.settings.engine, sql.signalsSql, parameters);
+  }
+
+  async findKey(name: string, idempotencyKey: string): Promise<string | undefined> {
+    const { engine } = this.settings;
+    const [row] = await this.rows<{ sagaId: string }>(engine, sql.findKeySql, [name, idempotencyKey]);
+    return row?.sagaId;
+  }
+
   async reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
     const claimed = await this.settings.engine.transaction(async ({ queryRunner }) => {
       if (!queryRunner) throw new Error('a transaction without a query runner');
@@ -215,6 +241,9 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     if (ids.length === 0) return [];
     const inputs = await this.rows<InputRow>(this.settings.engine, sql.inputsSql, [ids]);
     const journals = await this.journals(ids);
+    const signals = await this.signals(
+      claimed.filter(({ signalSeq }) => signalSeq > 0).map(({ sagaId }) => ({ sagaId, seq: 0 })),
+    );
     const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
     return claimed.map((row) => ({
       ...row,
@@ -224,6 +253,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       deadlineInMs: row.deadlineInMs === null ? undefined : Number(row.deadlineInMs),
       input: inputOf.get(row.sagaId) ?? 'null',
       journal: journals.get(row.sagaId) ?? [],
+      signals: signals.filter(({ sagaId }) => sagaId === row.sagaId),
     }));
   }
 
@@ -276,10 +306,17 @@ interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs' | 'at'> {
   readonly ageMs: string;
 }
 
+interface SignalRow {
+  readonly accepted: boolean;
+  readonly early: boolean;
+  readonly known: boolean;
+}
+
 interface ClaimedRow extends Omit<
   ClaimedSaga,
-  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal'
+  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal' | 'signals'
 > {
+  readonly signalSeq: number;
   readonly epoch: string;
   readonly ageMs: string;
   readonly silentMs: string | null;

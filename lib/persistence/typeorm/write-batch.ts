@@ -16,7 +16,7 @@ export interface WriteOutcome {
   readonly held: readonly number[] | null;
   /** Somebody wants the saga cancelled. */
   readonly cancelled: readonly number[] | null;
-  /** That request refused the write. */
+  /** That request refused the write, or a signal that its writer has not seen. */
   readonly refused: readonly number[] | null;
   /** Were stored before. */
   readonly repeated: readonly number[] | null;
@@ -73,10 +73,10 @@ export class WriteStatements {
 function entryValues({ sagas, writes }: WriteBatch): unknown[] | undefined {
   const [write] = writes;
   if (!write || writes.length > 1 || sagas.length > 0) return undefined;
-  const { sagaId, epoch, entries, events, status, release, launchesPivot } = write;
+  const { sagaId, epoch, entries, events, status, release, launchesPivot, signalSeq } = write;
   const [entry] = entries;
   const more = entries.length > 1 || events.length > 0 || status !== undefined || release !== undefined;
-  if (!entry || more || launchesPivot) return undefined;
+  if (!entry || more || launchesPivot || signalSeq !== undefined) return undefined;
   const { seq, kind, step, attempt, launch, data } = entry;
   return [sagaId, epoch, seq, kind, step, attempt, launch, data];
 }
@@ -103,10 +103,12 @@ function sagaRow(saga: NewSaga) {
     tags: saga.tags,
     pivot: saga.launchesPivot,
     timeout: saga.timeoutMs,
+    delay: saga.delayMs,
   };
 }
 
-function writeRow({ sagaId, epoch, entries, status, end, release, launchesPivot }: SagaWrite, n: number) {
+function writeRow(write: SagaWrite, n: number) {
+  const { sagaId, epoch, entries, status, end, release, launchesPivot, signalSeq } = write;
   return {
     n,
     id: sagaId,
@@ -119,6 +121,7 @@ function writeRow({ sagaId, epoch, entries, status, end, release, launchesPivot 
     error: end?.error,
     released: release !== undefined,
     wake: release?.wakeInMs,
+    seen: signalSeq,
   };
 }
 
@@ -170,7 +173,7 @@ export function appendedOf(outcome: WriteOutcome): ReadonlyMap<number, Appended>
   const appended = new Map<number, Appended>();
   for (const n of held ?? []) appended.set(n, STORED);
   for (const n of cancelled ?? []) appended.set(n, { cancelRequested: true, stored: true });
-  for (const n of refused ?? []) appended.set(n, { cancelRequested: true, stored: false });
+  for (const n of refused ?? []) appended.set(n, { ...(appended.get(n) ?? STORED), stored: false });
   for (const [n, startedMs, endedMs] of ended ?? []) {
     const times = { startedAt: new Date(startedMs), endedAt: new Date(endedMs) };
     appended.set(n, { cancelRequested: false, stored: true, ...appended.get(n), ended: times });

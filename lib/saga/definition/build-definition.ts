@@ -13,6 +13,7 @@ import { withWrittenOrder, type CompensationDraft, type SagaDraft } from './saga
 import { compensationOptions, sagaFields, stepOptions, type ResolvedSagaDefaults } from './saga-options.js';
 import { standardSchema } from './standard-schema.js';
 import { StepGraph } from './step-graph.js';
+import { endlessWaits, gatesOf, waitFaults } from './waits.js';
 
 export interface BuiltDefinition {
   /** Missing when there are faults. */
@@ -34,18 +35,20 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
 
   const compensations = new CompensationGraph([...steps.values()]);
   const graph = new StepGraph([...steps.values()], [...steps.values()].find((step) => step.pivot)?.name);
-  const missing = missingCompensations(steps, graph);
+  const doubts = [...missingCompensations(steps, graph), ...endlessWaits(steps)];
   const faults = [
     ...notes.map(asFault),
     ...pivotFaults(steps, graph),
     ...retryFaults(draft, graph),
     ...undoCycleFaults(draft, steps, compensations),
-    ...(options.strict ? missing : []),
+    ...waitFaults(steps),
+    ...(options.strict ? doubts : []),
   ];
   if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
   const { name, version } = draft;
-  const definition = branded({ name, version, input, options, steps, graph, compensations, draft });
-  return { definition, faults: [], warnings: options.strict ? [] : missing };
+  const gates = gatesOf(steps);
+  const definition = branded({ name, version, input, options, steps, graph, compensations, gates, draft });
+  return { definition, faults: [], warnings: options.strict ? [] : doubts };
 }
 
 function buildSteps(

@@ -29,6 +29,8 @@ export interface BaseContext<I, R, Tx> {
 
 export interface ActionContext<I, R, Tx> extends BaseContext<I, R, Tx> {
   readonly phase: 'action';
+  /** With `waitFor`: the payload of the signal, a JSON value that nobody has checked. */
+  readonly signalPayload?: unknown;
 }
 
 /** What a probe is given: enough to ask the remote system what became of the action. */

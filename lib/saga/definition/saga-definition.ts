@@ -40,6 +40,8 @@ export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly steps: ReadonlyMap<string, StepDefinition>;
   readonly graph: StepGraph;
   readonly compensations: CompensationGraph;
+  /** Steps that do not start as soon as they could: each waits for its time or for a signal. */
+  readonly gates: ReadonlySet<string>;
   /** What it was made from: registered, it is made anew with the defaults of the module. */
   readonly draft: SagaDraft;
   /** Carries input and result types; never there at run time. */

@@ -1,5 +1,5 @@
 import type { Duration } from '../../runtime/duration.js';
-import { bool, callable, duration, integer, oneOf, section } from '../../runtime/readers.js';
+import { bool, callable, duration, integer, oneOf, section, text } from '../../runtime/readers.js';
 import type { StandardSchema } from './standard-schema.js';
 import { retry, type ResolvedRetry, type Retry } from '../retry/retry-policy.js';
 
@@ -89,6 +89,15 @@ export interface StepOptions<K extends string = string> {
    * action that may have happened is run again or undone.
    */
   probe?: string | undefined;
+  /** The step starts so long after the steps it depends on are completed; nothing is held meanwhile. Default: at once. */
+  delay?: Duration | undefined;
+  /**
+   * The step waits for the signal of this name, and starts with `ctx.signalPayload`. Nothing is held meanwhile. A signal
+   * that came before the step waits counts; each signal starts one step.
+   */
+  waitFor?: string | undefined;
+  /** Limit of that wait: then the step fails with WaitTimeoutError, without an effect. Default: none, with a warning at boot. */
+  waitTimeout?: Duration | undefined;
   /** True for errors of which you know that nothing happened. */
   noEffectOn?: ((error: unknown) => boolean) | undefined;
 }
@@ -172,6 +181,9 @@ export function stepOptions(defaults: ResolvedSagaDefaults) {
     timeout: duration(defaults.stepTimeout, { min: 1 }),
     retry: retry(defaults.retry),
     compensateOn: oneOf(['completed', 'unknown', 'always'], 'unknown'),
+    delay: duration(undefined, { min: 1 }),
+    waitFor: text(),
+    waitTimeout: duration(undefined, { min: 1 }),
     noEffectOn: callable<(error: unknown) => boolean>(),
   });
 }

@@ -4,9 +4,6 @@ import { SagaCancelledError, SagaTimeoutError } from '../state/errors.js';
 import type { FailureRecord } from '../state/journal.js';
 import type { StepRunner } from './step-runner.js';
 
-/** A saga is let go of only if that spares its process at least this long. */
-const MIN_REST_MS = 1_000;
-
 export const undoKey = (step: string) => `${step}:undo`;
 export const isUndo = (key: string) => key.endsWith(':undo');
 
@@ -42,12 +39,10 @@ export class ActiveJobs {
     return undos.map(([, { job }]) => job.step.name);
   }
 
-  /** Milliseconds for which every job only waits in a back-off that the journal holds; 0 when one does not. */
+  /** Milliseconds for which every job only waits in a back-off that the journal holds; Infinity without any job. */
   get restMs(): number {
     const now = this.clock.monotonic();
-    const rests = [...this.jobs.values()].map(({ pausedUntil = 0 }) => pausedUntil - now);
-    const rest = Math.min(...rests);
-    return Number.isFinite(rest) && rest >= MIN_REST_MS ? rest : 0;
+    return Math.min(...[...this.jobs.values()].map(({ pausedUntil = 0 }) => pausedUntil - now));
   }
 
   /** The saga turns back: no new attempt of any action, and what runs is treated by the strategy. */

@@ -7,10 +7,24 @@ import { stateOf, type SagaState } from './saga-state.js';
  * saga, for one that takes it over, and for a test.
  */
 
-/** Steps that may start now: their predecessors are completed and the saga's `concurrency` has room. */
+/**
+ * Steps that may start now: their predecessors are completed, what they waited for has come, and the saga's
+ * `concurrency` has room.
+ */
 export function readySteps(definition: SagaDefinition, state: SagaState): readonly string[] {
   if (state.status !== 'running' || state.ready.length === 0) return [];
-  return state.ready.slice(0, Math.max(0, definition.options.concurrency - state.started));
+  const open = definition.gates.size === 0 ? state.ready : state.ready.filter((name) => isOpen(state, name));
+  return open.slice(0, Math.max(0, definition.options.concurrency - state.started));
+}
+
+/** Steps whose predecessors are completed and that wait for their time or for a signal. */
+export function waitingSteps(state: SagaState): readonly string[] {
+  if (state.status !== 'running' || state.definition.gates.size === 0) return [];
+  return state.ready.filter((name) => !isOpen(state, name));
+}
+
+function isOpen(state: SagaState, name: string): boolean {
+  return !state.definition.gates.has(name) || stateOf(state, name).opened;
 }
 
 /** Steps whose action is under way, here or in the process that was lost. */

@@ -2,6 +2,7 @@ import type { OutboxEventInput, OutboxRecord } from '../../events/outbox-event.j
 import type { ActionContext, ProbingContext, UndoContext } from '../definition/context.js';
 import type { StepDefinition } from '../definition/saga-definition.js';
 import { TransactionRequiredError } from '../state/errors.js';
+import type { SignalRecord } from '../state/journal.js';
 import type { Outcome } from '../state/step-status.js';
 import type { AttemptSignal } from './attempt-signal.js';
 import { stateOf, type SagaState } from './saga-state.js';
@@ -117,6 +118,19 @@ class WritingContext extends HandlerContext {
 
 export class StepContext extends WritingContext implements ActionContext<unknown, AnyRecord, unknown> {
   readonly phase = 'action';
+  readonly #signal: string | null;
+  #received: SignalRecord | undefined;
+
+  constructor(parts: ContextParts) {
+    super(parts);
+    this.#signal = stateOf(parts.state, this.step).signal;
+  }
+
+  get signalPayload(): unknown {
+    if (this.#signal === null) return undefined;
+    this.#received ??= JSON.parse(this.#signal) as SignalRecord;
+    return this.#received.payload;
+  }
 }
 
 export class ProbeStepContext extends HandlerContext implements ProbingContext<unknown, AnyRecord, unknown> {

@@ -1,7 +1,14 @@
 import { errorText } from '../../runtime/error-text.js';
+import { groupBy } from '../../runtime/group-by.js';
 import { Turn } from '../../runtime/turn.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
-import { OWN_AGE_MS, type ClaimedSaga, type LateResult } from '../saga-storage.js';
+import {
+  OWN_AGE_MS,
+  type ClaimedSaga,
+  type KnownSignals,
+  type LateResult,
+  type StoredSignal,
+} from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import type { ResultRow } from './saga-result.js';
@@ -14,8 +21,6 @@ export interface ExecutorSettings extends Omit<RunnerSettings, 'lateResult'> {
   readonly maxSagas: number;
   /** Deaths of its processes in a row after which a saga is parked. */
   readonly maxClaims: number;
-  /** Called when there is room again after there was none. */
-  readonly wakeClaims: () => void;
 }
 
 /** The sagas that run in this process. */
@@ -110,6 +115,17 @@ export class SagaExecutor {
   /** Turns back a saga that runs here; what runs elsewhere learns of it by itself. */
   async cancel(sagaId: string): Promise<void> {
     await this.runners.get(sagaId)?.cancel();
+  }
+
+  /** Sagas that run here although one of their steps waits for a signal, with how many signals of theirs are known. */
+  get awaiting(): readonly KnownSignals[] {
+    return [...this.runners.values()].flatMap(({ awaited }) => awaited ?? []);
+  }
+
+  /** Hands signals to the sagas that run here. */
+  signalled(signals: readonly StoredSignal[]): void {
+    for (const [sagaId, own] of groupBy(signals, (signal) => signal.sagaId))
+      this.runners.get(sagaId)?.signalled(own);
   }
 
   /** Takes nothing more; what runs may finish. */

@@ -3,6 +3,7 @@ import { DefinitionChangedError } from '../state/errors.js';
 import type {
   FailureRecord,
   JournalEntry,
+  JournalKind,
   PauseRecord,
   ReleaseRecord,
   UndoneRecord,
@@ -55,43 +56,46 @@ export function applyEntry(definition: SagaDefinition, state: SagaState, entry: 
 export function fold(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
   if (entry.step !== null) requireStep(definition, entry.step);
   for (const name of entry.launch) requireStep(definition, name);
-  change(definition, draft, entry);
+  CHANGES[entry.kind](definition, draft, entry);
   launch(draft, entry.launch);
   draft.seq = entry.seq;
 }
 
-function change(definition: SagaDefinition, draft: Draft, entry: JournalEntry): void {
-  const name = entry.step ?? '';
-  switch (entry.kind) {
-    case 'resumed':
-      return interrupt(definition, draft);
-    case 'released':
-      return withoutAttempts(definition, draft, dataOf<ReleaseRecord>(entry));
-    case 'compensating':
-      return giveUp(definition, draft, entry);
-    case 'probed': {
-      const found = dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry);
-      return changeStep(draft, name, (step) => ({ ...step, ...found }));
-    }
-    case 'step_completed':
-      return changeStep(draft, name, (step) => ({
-        ...step,
-        status: 'completed',
-        outcome: 'completed',
-        result: entry.data,
-        interrupted: false,
-        pause: undefined,
-      }));
-    case 'step_retrying':
-    case 'undo_retrying':
-      return retrying(draft, entry);
-    case 'step_failed':
-      return stepFailed(definition, draft, entry);
-    case 'late_completed':
-      return lateCompleted(draft, entry);
-    default:
-      return undoEnded(draft, entry);
-  }
+type Change = (definition: SagaDefinition, draft: Draft, entry: JournalEntry) => void;
+
+/** What each kind of entry changes. */
+const CHANGES: Readonly<Record<JournalKind, Change>> = {
+  resumed: interrupt,
+  released: (definition, draft, entry) => withoutAttempts(definition, draft, dataOf<ReleaseRecord>(entry)),
+  compensating: giveUp,
+  probed: (_, draft, entry) => {
+    const found = dataOf<Pick<StepState, 'outcome' | 'result' | 'interrupted'>>(entry);
+    changeStep(draft, entry.step ?? '', (step) => ({ ...step, ...found }));
+  },
+  timer_fired: opened,
+  signal_received: opened,
+  step_completed: stepCompleted,
+  step_retrying: (_, draft, entry) => retrying(draft, entry),
+  step_failed: stepFailed,
+  late_completed: (_, draft, entry) => lateCompleted(draft, entry),
+  undo_retrying: (_, draft, entry) => retrying(draft, entry),
+  undo_completed: (_, draft, entry) => undoEnded(draft, entry),
+  undo_failed: (_, draft, entry) => undoEnded(draft, entry),
+};
+
+/** What the step waited for has come: with a signal, its {@link SignalRecord}. */
+function opened(_: SagaDefinition, draft: Draft, { step: name, data: signal }: JournalEntry): void {
+  changeStep(draft, name ?? '', (step) => ({ ...step, opened: true, signal }));
+}
+
+function stepCompleted(_: SagaDefinition, draft: Draft, { step: name, data: result }: JournalEntry): void {
+  const completed = {
+    status: 'completed',
+    outcome: 'completed',
+    interrupted: false,
+    pause: undefined,
+  } as const;
+  changeStep(draft, name ?? '', (step) => ({ ...step, ...completed, result }));
 }
 
 function retrying(draft: Draft, entry: JournalEntry): void {

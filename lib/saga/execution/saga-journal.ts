@@ -111,9 +111,7 @@ export class SagaJournal {
 
   /** Inside `alone`. @param again steps of a lost process to launch again */
   async write(facts: readonly Fact[], store?: Store, again: readonly string[] = []): Promise<void> {
-    if (this.fault) {
-      throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
-    }
+    this.requireTrack();
     const change = this.fold(facts, again);
     const { cancelRequested, stored, ended } = await this.store(change, store);
     if (stored) {
@@ -124,6 +122,26 @@ export class SagaJournal {
     const turned = this.fold([CANCELLED, ...facts], []);
     const { ended: times } = await this.store(turned, store);
     this.apply(turned, times);
+  }
+
+  /**
+   * Inside `alone`. The end of a wait, which must not miss a signal.
+   * @returns false, with nothing written, when there are more signals than these
+   */
+  async writeUnlessSignalled(fact: Fact, signalSeq: number): Promise<boolean> {
+    this.requireTrack();
+    const change = this.fold([fact], NOTHING);
+    const { stored, ended } = await this.store(
+      { ...change, write: { ...change.write, signalSeq } },
+      undefined,
+    );
+    if (stored) this.apply(change, ended);
+    return stored;
+  }
+
+  private requireTrack(): void {
+    if (!this.fault) return;
+    throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
   }
 
   /** Whether the saga can still turn back because somebody wants it to. */

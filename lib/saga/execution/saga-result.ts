@@ -109,7 +109,8 @@ export function resultOf<R>(row: ResultRow): SagaResult<R> | undefined {
     sagaName: name,
     startedAt,
     endedAt,
-    durationMs: endedAt.getTime() - startedAt.getTime(),
+    // One with a delay may be cancelled before it was to start.
+    durationMs: Math.max(0, endedAt.getTime() - startedAt.getTime()),
   };
   const results = JSON.parse(row.results ?? '{}') as R;
   if (status === 'completed') return { ...base, status, results };

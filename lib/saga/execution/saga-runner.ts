@@ -7,24 +7,28 @@ import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import type { ClaimedSaga, LateResult, SagaRelease, SagaStorage, SagaWrite } from '../saga-storage.js';
-import { FencedError, SagaTimeoutError, ShutdownError } from '../state/errors.js';
-import type { JournalEntry, ReleaseRecord, ResumeRecord } from '../state/journal.js';
+import type { ClaimedSaga, LateResult, SagaStorage, SagaWrite, StoredSignal } from '../saga-storage.js';
+import { FencedError, ShutdownError } from '../state/errors.js';
+import type { ResumeRecord } from '../state/journal.js';
 import type { StepStatus } from '../state/step-status.js';
 import { transition } from '../state/saga-status.js';
 import { ActiveJobs, isUndo, undoKey } from './active-jobs.js';
 import { ContextFactory } from './context-factory.js';
 import { readyUndos, relaunches, running } from './decisions.js';
+import { GateKeeper, type GateOwner } from './gate-keeper.js';
+import { Gates } from './gates.js';
 import { LostActions } from './lost-actions.js';
 import { deathsOf } from './suspicion.js';
-import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
+import { CANCELLED, SagaJournal, type JournalOwner, type Written } from './saga-journal.js';
 import type { ResultRow } from './saga-result.js';
+import { SagaDeadline } from './saga-deadline.js';
 import { SagaReporter } from './saga-reporter.js';
 import { stateOf, type SagaState } from './saga-state.js';
 import type { Fact, Store } from './fact.js';
 import type { StepHost } from './step-host.js';
 import { actionJob, undoJob, type StepJob } from './step-job.js';
 import { StepRunner } from './step-runner.js';
+import { StepsHere } from './steps-here.js';
 
 export interface RunnerSettings {
   readonly storage: SagaStorage;
@@ -38,9 +42,14 @@ export interface RunnerSettings {
   readonly wakeRelay: () => void;
   readonly telemetry: Telemetry;
   readonly reach: DebugProbe;
+  /** Called after a saga was let go of that somebody may claim at once. */
+  readonly wakeClaims: () => void;
   /** Called with a success that came when its saga had ended here. */
   readonly lateResult: (late: Omit<LateResult, 'workerId'>) => void;
 }
+
+/** A saga is let go of only if that spares its process at least this long. */
+const MIN_REST_MS = 1_000;
 
 /**
  * `ended`: nothing is left to do. `released`: another process goes on, or this one when the time has come. `abandoned`:
@@ -53,7 +62,7 @@ export type RunEnd = 'ended' | 'released' | 'abandoned';
  * (`decisions.ts`); this class starts handlers, has their facts written, and starts what a write launched once it is
  * durable.
  */
-export class SagaRunner implements StepHost, JournalOwner {
+export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   readonly contexts: ContextFactory;
   readonly storage: SagaStorage;
   readonly clock: Clock;
@@ -70,19 +79,17 @@ export class SagaRunner implements StepHost, JournalOwner {
   halting = false;
   private readonly journal: SagaJournal;
   private readonly jobs: ActiveJobs;
-  private unsettled = 0;
+  private readonly gates: GateKeeper;
+  private readonly steps = new StepsHere();
   /** Whether what an earlier owner lost is noted. */
   private resumed = false;
-  /** Nothing of the saga needs a process before this point of the monotonic clock. */
+  /** Nothing of the saga needs a process before this point of the monotonic clock; Infinity: until a signal comes. */
   private wakeAt: number | undefined;
-  /** Steps that this process launched, and those of them whose handler it has called. */
-  private readonly launched = new Set<string>();
-  private readonly begun = new Set<string>();
   private readonly end = new Deferred<RunEnd>();
   private over = false;
   private readonly lostActions: LostActions;
   private readonly claimedAt: number;
-  private readonly stopDeadline: (() => void) | undefined;
+  private readonly deadline: SagaDeadline;
 
   /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
   constructor(
@@ -102,11 +109,11 @@ export class SagaRunner implements StepHost, JournalOwner {
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
+    this.gates = new GateKeeper(new Gates(saga, definition, clock), this.journal, this);
     this.claimedAt = clock.monotonic();
     this.lostActions = new LostActions(saga, this.journal.state, settings);
-    const { deadlineInMs } = saga;
-    if (deadlineInMs !== undefined && deadlineInMs > 0)
-      this.stopDeadline = clock.after(deadlineInMs, () => void this.timeOut());
+    this.deadline = new SagaDeadline(saga, definition, clock);
+    this.deadline.arm(() => void this.timeOut());
   }
 
   /**
@@ -117,8 +124,10 @@ export class SagaRunner implements StepHost, JournalOwner {
   run(): Promise<RunEnd> {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     this.reporter.begun(this.state());
-    if (fresh) this.startActions(this.saga.launch);
-    else this.resume().catch((error: unknown) => this.lostTrack(error));
+    if (fresh) {
+      this.startActions(this.saga.launch);
+      this.gates.open();
+    } else this.resume().catch((error: unknown) => this.lostTrack(error));
     if (this.halting) this.settle();
     return this.end.promise;
   }
@@ -163,28 +172,36 @@ export class SagaRunner implements StepHost, JournalOwner {
 
   paused(): void {
     // Whoever let go of it now would lose what a handler that has not settled may still return.
-    if (this.halting || this.unsettled > 0 || this.jobs.size === 0) return;
-    const restMs = this.jobs.restMs;
-    if (restMs === 0) return;
-    const { deadlineLeftMs } = this;
-    // Nothing is due any more at a deadline that has passed.
-    const restingMs = deadlineLeftMs > 0 ? Math.min(restMs, deadlineLeftMs) : restMs;
-    this.wakeAt = this.clock.monotonic() + restingMs;
+    if (this.halting || this.steps.unsettled > 0 || this.gates.mustLook) return;
+    const waitMs = this.gates.restMs;
+    if (this.jobs.size === 0 && waitMs === undefined) return;
+    const restMs = Math.min(this.jobs.restMs, waitMs ?? Infinity);
+    if (restMs < MIN_REST_MS) return;
+    this.wakeAt = this.clock.monotonic() + this.deadline.cut(restMs);
     this.drain();
+  }
+
+  /** How many signals this process knows of, when a step waits for one here. */
+  get awaited() {
+    return this.halting ? undefined : this.gates.awaited;
+  }
+
+  /** Signals that have come since the saga was claimed. */
+  signalled(signals: readonly StoredSignal[]): void {
+    this.gates.signalled(signals);
   }
 
   /** Handlers that were called and have not settled, which only the end of the process ends. */
   get unsettledHandlers(): number {
-    return this.unsettled;
+    return this.steps.unsettled;
   }
 
   handlerCalled(step: string): void {
-    this.begun.add(step);
-    this.unsettled += 1;
+    this.steps.called(step);
   }
 
   handlerSettled(): void {
-    this.unsettled -= 1;
+    this.steps.settled();
   }
 
   /** A success after its step had failed: its undo has to know, even if the saga has ended. */
@@ -223,8 +240,9 @@ export class SagaRunner implements StepHost, JournalOwner {
   }
 
   written(write: Written): void {
-    const { before, launch, end, times, hasEvents } = write;
+    const { before, entries, launch, end, times, hasEvents } = write;
     this.wakeAt = undefined;
+    this.gates.note(entries);
     this.reporter.written(write, this.state());
     if (hasEvents) this.settings.wakeRelay();
     if (end) {
@@ -234,6 +252,7 @@ export class SagaRunner implements StepHost, JournalOwner {
       return;
     }
     this.startActions(launch);
+    if (entries.some(({ kind }) => kind === 'step_completed')) this.gates.open();
     const { status, failure } = this.state();
     if (status !== 'compensating') return;
     if (before.status === 'running') this.jobs.turnBack(failure);
@@ -260,47 +279,35 @@ export class SagaRunner implements StepHost, JournalOwner {
       const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data, events: [] };
       const turn = this.journal.mayCancel ? this.dueTurn() : undefined;
       const again = halting || turn ? [] : relaunches(state);
-      await this.journal.write(turn ? [turn, resumed] : [resumed], undefined, again);
+      const opened = halting || turn ? [] : this.gates.openings;
+      await this.journal.write(turn ? [turn, resumed] : [resumed, ...opened], undefined, again);
     });
     this.resumed = true;
     if (this.halting) this.settle();
+    else this.gates.open();
   }
 
   /** What happened to the saga while nobody ran it. */
   private dueTurn(): Fact | undefined {
-    const { cancelRequested, deadlineInMs } = this.saga;
-    if (cancelRequested) return CANCELLED;
-    return deadlineInMs !== undefined && deadlineInMs <= 0 ? this.timedOut() : undefined;
+    if (this.saga.cancelRequested) return CANCELLED;
+    return this.deadline.missed ? this.deadline.turn : undefined;
   }
 
   /** The saga's own limit: before the pivot it turns back, after it somebody should look. */
   private timeOut(): Promise<void> {
     const work = this.journal.alone(async () => {
       if (this.journal.closedBy || this.journal.hasEnded) return;
-      if (this.journal.mayCancel) return this.journal.write([this.timedOut()]);
+      if (this.journal.mayCancel) return this.journal.write([this.deadline.turn]);
       // Turned back already: then what it waits for is aborted.
-      if (this.state().status === 'compensating') this.jobs.abortActions(this.timeoutError());
-      else this.reporter.overdue(this.timeoutError().code);
+      if (this.state().status === 'compensating') this.jobs.abortActions(this.deadline.error);
+      else this.reporter.overdue(this.deadline.error.code);
     });
     return work.catch((error: unknown) => this.lostTrack(error));
   }
 
-  private get deadlineLeftMs(): number {
-    const { deadlineInMs = Infinity } = this.saga;
-    return deadlineInMs - (this.clock.monotonic() - this.claimedAt);
-  }
-
-  private timedOut(): Fact {
-    return turnBack(this.timeoutError());
-  }
-
-  private timeoutError(): SagaTimeoutError {
-    return new SagaTimeoutError(`the saga did not end within ${this.definition.options.timeout} ms`);
-  }
-
   private startActions(names: readonly string[]): void {
     for (const name of names) {
-      this.launched.add(name);
+      this.steps.launch(name);
       if (!this.halting) void this.perform(name, actionJob(this.definition, this.state(), name));
     }
   }
@@ -344,30 +351,37 @@ export class SagaRunner implements StepHost, JournalOwner {
 
   private async letGo(): Promise<void> {
     const fault = this.journal.closedBy;
-    const fresh = this.launched.size > 0;
+    const fresh = this.steps.any;
     if (this.jobs.size > 0 || this.over || this.journal.hasEnded || !(fresh || this.resumed || fault)) return;
     if (fault) throw fault.error;
-    if (this.unsettled > 0) {
+    if (this.steps.unsettled > 0) {
       this.finish('abandoned');
       return;
     }
     const { sagaId, epoch } = this.saga;
-    const release = { entries: this.releaseEntries(), events: [], release: this.rest(), ...this.waiting() };
-    await this.storage.append({ sagaId, epoch, ...release });
-    if (release.status === 'waiting') this.reporter.waiting();
+    const write = { sagaId, epoch, events: [], entries: this.steps.releaseEntries(this.state(), epoch) };
+    const { stored } = await this.storage.append({ ...write, ...this.rest() });
+    // A signal has come meanwhile: whoever claims the saga finds it.
+    if (!stored) await this.storage.append({ ...write, release: { wakeInMs: 0 } });
     this.finish('released');
+    if (!stored) this.settings.wakeClaims();
+    else if (this.isWaiting) this.reporter.waiting();
   }
 
   /** For how long nobody needs to run the saga. */
-  private rest(): SagaRelease {
-    if (this.wakeAt === undefined) return {};
-    return { wakeInMs: Math.max(0, this.wakeAt - this.clock.monotonic()) };
+  private rest(): Pick<SagaWrite, 'status' | 'release' | 'signalSeq'> {
+    const { wakeAt } = this;
+    if (wakeAt === undefined) return { release: {} };
+    const wakeInMs = Math.max(0, wakeAt - this.clock.monotonic());
+    const release = wakeInMs < Infinity ? { wakeInMs } : {};
+    if (!this.isWaiting) return { release };
+    const status = transition(this.state().status, 'waiting');
+    return { release, status, signalSeq: this.gates.awaited?.seq };
   }
 
   /** An undo that waits is still compensating; only a saga that goes forward is waiting. */
-  private waiting(): Pick<SagaWrite, 'status'> {
-    const { status } = this.state();
-    return this.wakeAt !== undefined && status === 'running' ? { status: transition(status, 'waiting') } : {};
+  private get isWaiting(): boolean {
+    return this.wakeAt !== undefined && this.state().status === 'running';
   }
 
   private finish(end: RunEnd): void {
@@ -377,19 +391,9 @@ export class SagaRunner implements StepHost, JournalOwner {
 
   private close(): void {
     this.over = true;
-    this.stopDeadline?.();
+    this.gates.close();
+    this.deadline.close();
     this.jobs.close();
-  }
-
-  /** Says which launched steps were no attempt, so that a shutdown never uses up the last one. */
-  private releaseEntries(): JournalEntry[] {
-    const state = this.state();
-    const launched = running(state).filter((name) => this.launched.has(name));
-    if (launched.length === 0) return [];
-    const cut = launched.filter((name) => this.begun.has(name) && stateOf(state, name).pause === undefined);
-    const record: ReleaseRecord = { unrun: launched.filter((name) => !this.begun.has(name)), cut };
-    const fact = { kind: 'released', step: null, attempt: 0, data: JSON.stringify(record) } as const;
-    return [{ ...fact, seq: state.seq + 1, epoch: this.saga.epoch, launch: [] }];
   }
 }
 

@@ -16,6 +16,10 @@ export interface StepState {
   readonly status: StepStatus;
   /** The worst of all attempts that ended; undefined while none has. */
   readonly outcome: Outcome | undefined;
+  /** Its delay is over, or its signal has come: it may start. */
+  readonly opened: boolean;
+  /** JSON text of the {@link SignalRecord} it waited for. */
+  readonly signal: string | null;
   /** How often it was launched, less those that were no attempt. */
   readonly launches: number;
   /** JSON text of its result, once completed. */
@@ -53,6 +57,8 @@ export interface SagaState {
 export const UNTOUCHED: StepState = {
   status: 'not_started',
   outcome: undefined,
+  opened: false,
+  signal: null,
   launches: 0,
   result: null,
   interrupted: false,

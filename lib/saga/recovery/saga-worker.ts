@@ -34,6 +34,7 @@ export class SagaWorker {
   constructor(private readonly settings: SagaWorkerSettings) {
     const round = async () => {
       await this.cancel();
+      await this.lookForSignals();
       return (await this.claim(CLAIM_CHUNK)) === CLAIM_CHUNK;
     };
     const interval = CLAIM_INTERVAL_MS;
@@ -84,6 +85,13 @@ export class SagaWorker {
     const { held } = executor;
     const wanted = held.length > 0 ? await storage.cancelRequested(held) : [];
     await Promise.all(wanted.map((sagaId) => executor.cancel(sagaId)));
+  }
+
+  /** Signals that other processes took for sagas that wait for them here. */
+  private async lookForSignals(): Promise<void> {
+    const { executor, storage } = this.settings;
+    const { awaiting } = executor;
+    if (awaiting.length > 0) executor.signalled(await storage.signals(awaiting));
   }
 
   /** One claim at a time: a second one would not know what the first is about to get. */

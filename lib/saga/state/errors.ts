@@ -45,6 +45,12 @@ export class SagaNotCancellableError extends SagazHttpError {
   readonly status = 409;
 }
 
+/** The signal came when its saga had ended or had turned back: nothing waits for it any more, and it was not stored. */
+export class SignalTooLateError extends SagazHttpError {
+  readonly code = 'SAGAZ_SIGNAL_TOO_LATE';
+  readonly status = 409;
+}
+
 /** A change of state that the table of legal transitions does not hold. */
 export class IllegalTransitionError extends SagazHttpError {
   readonly code = 'SAGAZ_ILLEGAL_TRANSITION';
@@ -97,7 +103,8 @@ export type DefinitionFaultKind =
   | 'SEVERAL_PIVOTS'
   | 'UNKNOWN_DEPENDENCY'
   | 'UNKNOWN_PROBE'
-  | 'UNKNOWN_SAGA';
+  | 'UNKNOWN_SAGA'
+  | 'WAIT_WITHOUT_TIMEOUT';
 
 /** Thrown by users: nothing happened, there is nothing to undo. */
 export class NoEffectError extends SagazError {
@@ -117,6 +124,11 @@ export class DefinitionChangedError extends SagazError {
 /** An attempt of a step or undo did not end within its time-out. */
 export class StepTimeoutError extends SagazError {
   readonly code = 'SAGAZ_STEP_TIMEOUT';
+}
+
+/** The signal that a step waited for did not come within `waitTimeout`; the step was never begun. */
+export class WaitTimeoutError extends SagazError {
+  readonly code = 'SAGAZ_WAIT_TIMEOUT';
 }
 
 /** The saga did not end within its `timeout`; reason of `ctx.signal` of the steps that were running then. */

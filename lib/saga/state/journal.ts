@@ -5,6 +5,8 @@ export type JournalKind =
   | 'resumed'
   | 'released'
   | 'probed'
+  | 'timer_fired'
+  | 'signal_received'
   | 'step_completed'
   | 'step_retrying'
   | 'step_failed'
@@ -26,7 +28,8 @@ export interface JournalEntry {
   readonly launch: readonly string[];
   /**
    * JSON text: the result of a completed step, the {@link FailureRecord} of a failure, the {@link PauseRecord} of a
-   * long back-off, the {@link UndoneRecord} of an undo, the {@link ResumeRecord} of a takeover.
+   * long back-off, the {@link UndoneRecord} of an undo, the {@link ResumeRecord} of a takeover,
+   * the {@link SignalRecord} of a signal.
    */
   readonly data: string | null;
   /** Milliseconds since it was written, and when that was, by the clock of the storage. Only on entries that were read. */
@@ -44,6 +47,12 @@ export interface PauseRecord extends FailureRecord {
 /** What the owner that took over says: how many before it died in a row while they ran the saga. */
 export interface ResumeRecord {
   readonly deaths: number;
+}
+
+/** The signal that a step waited for. */
+export interface SignalRecord {
+  readonly id: string;
+  readonly payload: unknown;
 }
 
 /** How an undo ended: `lates` counts the late results of its step that it knew of. */

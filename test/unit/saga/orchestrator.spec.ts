@@ -32,6 +32,7 @@ function newSaga(sagaId: string, more: Partial<NewSaga> = {}): NewSaga {
       launch: [],
       launchesPivot: false,
       timeoutMs: undefined,
+      delayMs: undefined,
     },
     ...more,
   };

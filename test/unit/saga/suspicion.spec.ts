@@ -45,6 +45,7 @@ function claimed(
       orphaned: true,
       cancelRequested: false,
       deadlineInMs: undefined,
+      signals: [],
     },
     ...overrides,
   };
@@ -127,6 +128,7 @@ describe('a process with suspects', () => {
           owner: 'one',
           launchesPivot: false,
           timeoutMs: undefined,
+          delayMs: undefined,
         },
       });
       const journal = died === 0 ? [] : [resumed(1, 1, died - 1)];

@@ -749,6 +749,7 @@ async function pendingSaga(world: SagaWorld, sagaId: string): Promise<void> {
       launch: [],
       launchesPivot: false,
       timeoutMs: undefined,
+      delayMs: undefined,
     },
   });
 }

@@ -2,10 +2,16 @@ import { tablesOf } from '../identifiers.js';
 import { initial } from './0001-initial.js';
 import { timersAndCancel } from './0002-timers-and-cancel.js';
 import { sessions } from './0003-sessions.js';
+import { signalsAndDefinitions } from './0004-signals-and-definitions.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
-export const ALL_MIGRATIONS: readonly Migration[] = [initial, timersAndCancel, sessions];
+export const ALL_MIGRATIONS: readonly Migration[] = [
+  initial,
+  timersAndCancel,
+  sessions,
+  signalsAndDefinitions,
+];
 
 /** The table that says which migrations a schema has. */
 export function migrationTableSql(schema: string): readonly string[] {

@@ -5,7 +5,7 @@ import type { Tables } from '../identifiers.js';
 const CLAIMABLE = `'pending', 'running', 'compensating'`;
 /** What the owner of a saga is told of it. */
 const CLAIMED = `i.id AS "sagaId", i.name, i.version, i.epoch, i.status, i.launch, i.correlation_id AS "correlationId",
-  i.cancel_requested_at IS NOT NULL AS "cancelRequested",
+  i.cancel_requested_at IS NOT NULL AS "cancelRequested", i.signal_seq AS "signalSeq",
   extract(epoch FROM clock_timestamp() - i.started_at) * 1000 AS "ageMs",
   extract(epoch FROM i.deadline_at - clock_timestamp()) * 1000 AS "deadlineInMs"`;
 /** Room for those that peers take between the choice and the lock. */
@@ -77,6 +77,39 @@ SET cancel_requested_at = CASE WHEN status = 'compensating' THEN cancel_requeste
     wake_at = CASE WHEN status = 'waiting' THEN clock_timestamp() ELSE wake_at END
 WHERE id = $1 AND (status = 'compensating' OR (status IN ('pending', 'running', 'waiting') AND NOT pivot_launched))
 RETURNING id`;
+
+/** Whether a signal is of use to the saga: it goes forward, or may again. */
+const SIGNALLED = `'pending', 'running', 'waiting', 'parked'`;
+
+/**
+ * Stores a signal under the lock of its saga's row, where it counts: a process that parks the saga, or ends a wait, is
+ * refused when it has not seen every signal. A saga that waits is due at once, unless it is one that is still to start.
+ * No row comes back when there is no such saga.
+ */
+export const signalSql = (t: Tables) => `
+WITH target AS (
+  SELECT id, status, signal_seq FROM ${t.instance} WHERE id = $1 FOR NO KEY UPDATE
+), stored AS (
+  INSERT INTO ${t.signal} (saga_id, seq, id, name, payload)
+  SELECT id, signal_seq + 1, $2, $3, $4 FROM target WHERE status IN (${SIGNALLED})
+  ON CONFLICT (saga_id, id) DO NOTHING RETURNING saga_id
+), counted AS (
+  UPDATE ${t.instance} SET signal_seq = signal_seq + 1,
+    wake_at = CASE WHEN status = 'waiting' AND epoch > 0 THEN clock_timestamp() ELSE wake_at END
+  WHERE id IN (SELECT saga_id FROM stored)
+)
+SELECT EXISTS (SELECT FROM stored) AS accepted, target.status IN (${SIGNALLED}) AS early,
+  EXISTS (SELECT FROM ${t.signal} WHERE saga_id = $1 AND id = $2) AS known FROM target`;
+
+/** By primary key: a saga has few signals. */
+export const signalsSql = (t: Tables) => `
+SELECT s.saga_id AS "sagaId", s.seq, s.id, s.name, s.payload
+FROM unnest($1::uuid[], $2::int[]) AS k (id, seq) JOIN ${t.signal} s ON s.saga_id = k.id AND s.seq > k.seq
+ORDER BY s.saga_id, s.seq`;
+
+/** By primary key. */
+export const findKeySql = (t: Tables) =>
+  `SELECT saga_id AS "sagaId" FROM ${t.key} WHERE name = $1 AND key = $2`;
 
 /** By primary key. */
 export const cancelRequestedSql = (t: Tables) => `

@@ -64,7 +64,7 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
   return [
     `sagas AS MATERIALIZED (
   SELECT * FROM json_to_recordset(${rows('sagas')}::json) AS s (id uuid, name text, version int, input text, key text,
-    hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8))`,
+    hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8, delay float8))`,
     ...(keys
       ? [
           `taken AS (
@@ -73,10 +73,13 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
         ]
       : []),
     `created AS (
-  INSERT INTO ${t.instance} (id, name, version, status, epoch, owner, launch, correlation_id, tags, pivot_launched, deadline_at)
-  SELECT id, name, version, CASE WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
+  INSERT INTO ${t.instance} (id, name, version, status, epoch, owner, launch, correlation_id, tags, pivot_launched,
+    started_at, deadline_at, wake_at)
+  SELECT id, name, version, CASE WHEN delay IS NOT NULL THEN 'waiting' WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
     CASE WHEN owner IS NULL THEN 0 ELSE 1 END, owner, launch, correlation, tags, pivot,
-    clock_timestamp() + timeout * interval '1 millisecond'
+    clock_timestamp() + coalesce(delay, 0) * interval '1 millisecond',
+    clock_timestamp() + (coalesce(delay, 0) + timeout) * interval '1 millisecond',
+    clock_timestamp() + delay * interval '1 millisecond'
   FROM sagas ${free} ON CONFLICT (id) DO NOTHING)`,
     `inputs AS (
   INSERT INTO ${t.payload} (saga_id, input) SELECT id, input FROM sagas ${free} ON CONFLICT (saga_id) DO NOTHING)`,
@@ -88,18 +91,20 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
  * meanwhile waits, and after a claim the epoch does not match, so nothing of that write is stored. Rows are locked in
  * the order of their ids, and a flush passes over a row that somebody holds: one saga never stops the others. When the
  * entries of a write are there already, it was stored before, and nothing of it is stored again. A write that launches
- * the pivot or completes the saga is refused when a cancel was requested: the row that is locked decides between the two.
+ * the pivot or completes the saga is refused when a cancel was requested, and one that counts on having seen every signal
+ * when there are more: the row that is locked decides.
  */
 function appending(t: Tables, shape: WriteShape, rows: Rows): string[] {
   return [
     `w AS MATERIALIZED (
   SELECT * FROM json_to_recordset(${rows('writes')}::json) AS w (n int, id uuid, epoch bigint, bare boolean, status text,
-    ended boolean, results text, error text, released boolean, pivot boolean, wake float8))`,
+    ended boolean, results text, error text, released boolean, pivot boolean, wake float8, seen int))`,
     `locked AS MATERIALIZED (
-  SELECT i.id, i.epoch, i.cancel_requested_at IS NOT NULL AS cancelled FROM ${t.instance} i
+  SELECT i.id, i.epoch, i.cancel_requested_at IS NOT NULL AS cancelled, i.signal_seq FROM ${t.instance} i
   WHERE i.id = ANY(${rows('ids')}::uuid[]) ORDER BY i.id FOR NO KEY UPDATE${shape.waits ? '' : ' SKIP LOCKED'})`,
     `held AS MATERIALIZED (
-  SELECT w.*, l.cancelled, NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed')) AS allowed
+  SELECT w.*, l.cancelled, NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed'))
+    AND (w.seen IS NULL OR w.seen = l.signal_seq) AS allowed
   FROM w JOIN locked l ON l.id = w.id AND l.epoch = w.epoch)`,
     `facts AS (
   INSERT INTO ${t.journal} (saga_id, seq, epoch, kind, step, attempt, launch, data)

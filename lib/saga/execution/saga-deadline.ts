@@ -1,0 +1,56 @@
+import type { Clock } from '../../runtime/clock.js';
+import type { SagaDefinition } from '../definition/saga-definition.js';
+import type { ClaimedSaga } from '../saga-storage.js';
+import { SagaTimeoutError } from '../state/errors.js';
+import type { Fact } from './fact.js';
+import { turnBack } from './saga-journal.js';
+
+/** The limit of one whole saga: before the pivot it turns back then, after it somebody should look. */
+export class SagaDeadline {
+  private readonly claimedAt: number;
+  private cancelTimer: (() => void) | undefined;
+
+  constructor(
+    private readonly saga: ClaimedSaga,
+    private readonly definition: SagaDefinition,
+    private readonly clock: Clock,
+  ) {
+    this.claimedAt = clock.monotonic();
+  }
+
+  /** Milliseconds; negative once it has passed, Infinity when there is none. */
+  get leftMs(): number {
+    const { deadlineInMs = Infinity } = this.saga;
+    return deadlineInMs - (this.clock.monotonic() - this.claimedAt);
+  }
+
+  /** The part of a rest that ends before it. Nothing is due any more at a deadline that has passed. */
+  cut(restMs: number): number {
+    const { leftMs } = this;
+    return leftMs > 0 ? Math.min(restMs, leftMs) : restMs;
+  }
+
+  /** It had passed before this process claimed the saga. */
+  get missed(): boolean {
+    return (this.saga.deadlineInMs ?? Infinity) <= 0;
+  }
+
+  get error(): SagaTimeoutError {
+    return new SagaTimeoutError(`the saga did not end within ${this.definition.options.timeout} ms`);
+  }
+
+  /** The turn back that it causes. */
+  get turn(): Fact {
+    return turnBack(this.error);
+  }
+
+  /** Calls back when it passes here. */
+  arm(passed: () => void): void {
+    const { leftMs } = this;
+    if (leftMs > 0 && leftMs < Infinity) this.cancelTimer = this.clock.after(leftMs, passed);
+  }
+
+  close(): void {
+    this.cancelTimer?.();
+  }
+}
