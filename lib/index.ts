@@ -93,6 +93,7 @@ export {
   StepTimeoutError,
   TransactionRequiredError,
   UnknownDestinationError,
+  VersionNotRegisteredError,
   WaitTimeoutError,
   type DefinitionFault,
   type DefinitionFaultKind,

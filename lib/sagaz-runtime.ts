@@ -12,7 +12,9 @@ import { Telemetry } from './runtime/telemetry.js';
 import { within } from './runtime/within.js';
 import { SagaRegistry } from './saga/definition/saga-registry.js';
 import { SagaExecutor } from './saga/execution/saga-executor.js';
+import { Housekeeper } from './saga/recovery/housekeeper.js';
 import { SagaWorker } from './saga/recovery/saga-worker.js';
+import type { SagaVersion } from './saga/state/saga-version.js';
 import { WorkerLease } from './saga/recovery/worker-lease.js';
 import { Outbox, SagaOrchestrator, type EntityManager } from './typeorm-alias.js';
 
@@ -36,6 +38,7 @@ export class SagazRuntime {
   private readonly lease: WorkerLease;
   private readonly executor: SagaExecutor;
   private readonly sagaWorker: SagaWorker;
+  private readonly housekeeper: Housekeeper;
   private stillRunning = 0;
 
   constructor(private readonly settings: RuntimeSettings) {
@@ -48,6 +51,7 @@ export class SagazRuntime {
     const common = { clock, log, registry, telemetry, leaseMs: worker.lease, storage: persistence.sagas };
     this.lease = new WorkerLease({
       ...{ ...common, id: worker.id, workers: persistence.workers },
+      definitions: () => (worker.sagas ? registry.versions() : []),
       lost: (reason) => this.fenced(reason),
       found: (dead) => this.foundDead(dead),
     });
@@ -66,6 +70,8 @@ export class SagazRuntime {
       ...{ ...common, identity, executor, maxInputBytes: payload.maxBytes, wake },
       claimAwaited: (sagaId) => this.sagaWorker.claimAwaited(sagaId),
     });
+    const { retention: retentionMs, keyRetention: keyRetentionMs } = options.sagas;
+    this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
     this.sagaAdmin = new SagaAdmin(common);
     const { resolveManager } = options;
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
@@ -109,7 +115,10 @@ export class SagazRuntime {
       await this.lease.setRelays(true);
       this.relay.start();
     }
-    if (worker.sagas) this.sagaWorker.start();
+    if (worker.sagas) {
+      this.sagaWorker.start();
+      this.housekeeper.start();
+    }
     const role = { runsSagas: worker.sagas, relays: worker.outbox };
     if (this.works) this.telemetry.emit('worker.started', () => role);
   }
@@ -123,9 +132,10 @@ export class SagazRuntime {
     );
     // Both parts share the limit: its time runs from here.
     const relayEnded = within(clock, options.shutdownTimeout, relayed);
+    const swept = within(clock, options.shutdownTimeout, this.housekeeper.stop());
     this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();
-    await relayEnded;
+    await Promise.all([relayEnded, swept]);
     if (this.stillRunning > 0) {
       log.warn(
         `${this.stillRunning} sagas did not let go in time; others take them over when the lease has run out`,
@@ -159,7 +169,7 @@ export class SagazRuntime {
     const { worker } = options;
     const brokers = [...options.destinations].map(([name, { kind }]) => `${name}=${kind}`).join(' ');
     const work = [...(worker.sagas ? ['sagas'] : []), ...(worker.outbox ? ['events'] : [])].join(' and ');
-    const sagas = this.registry.versions().map(({ name, version }) => `${name} v${version}`);
+    const sagas = this.registry.versions().map((saga) => this.nameOf(saga));
     const { sight } = persistence.workers;
     const takeover = sight === undefined ? `after the lease (${worker.lease} ms)` : `by ${sight}`;
     return [
@@ -170,6 +180,10 @@ export class SagazRuntime {
       work === '' ? 'no worker' : `worker ${worker.id} (${work})`,
       `sagas ${sagas.join(', ') || 'none'}`,
     ].join(' | ');
+  }
+
+  private nameOf(saga: SagaVersion): string {
+    return `${saga.name} v${saga.version}${this.registry.isRetired(saga) ? ' (retired)' : ''}`;
   }
 
   /** Others may run what this process ran. */

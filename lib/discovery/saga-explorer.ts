@@ -84,8 +84,8 @@ function compensationDraft(host: SagaHost, { method, step, options }: FoundCompe
 /** A saga class, still without its steps. */
 function classSource({ type, className, saga }: SagaHost): SagaSource[] {
   if (!saga) return [];
-  const { name, version = 1, input, ...options } = saga;
-  const draft = { name, version, input, place: className, options, steps: [], compensations: [] };
+  const { name, version = 1, input, retired = false, ...options } = saga;
+  const draft = { name, version, retired, input, place: className, options, steps: [], compensations: [] };
   return [{ draft, source: type }];
 }
 

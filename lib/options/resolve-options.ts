@@ -7,6 +7,7 @@ import {
   bool,
   callable,
   duration,
+  durationOrFalse,
   integer,
   oneOf,
   Place,
@@ -42,7 +43,12 @@ const read = section({
     lease: duration('10s', { min: MIN_LEASE_MS }),
     id: text(),
   }),
-  sagas: section({ ...sagaFields(SAGA_DEFAULTS), maxClaims: integer(5) }),
+  sagas: section({
+    ...sagaFields(SAGA_DEFAULTS),
+    maxClaims: integer(5),
+    retention: durationOrFalse('30d'),
+    keyRetention: duration('90d', { min: 1 }),
+  }),
   outbox: section({
     batchSize: integer(1000, { max: 10_000 }),
     publishTimeout: duration('10s', { min: 1 }),

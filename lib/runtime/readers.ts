@@ -95,6 +95,12 @@ export function duration(fallback?: Duration, { min = 0 }: Bounds = {}): Reader<
   };
 }
 
+/** Milliseconds, or false for never. */
+export function durationOrFalse(fallback: Duration, bounds?: Bounds): Reader<number | false> {
+  const read = duration(fallback, bounds);
+  return (value, place) => (value === false ? false : read(value, place));
+}
+
 /** A function; told only whether it is one. */
 export function callable<T>(): Reader<T | undefined> {
   return (value, place) => {

@@ -75,6 +75,19 @@ export interface SagazEvents {
   /** The saga's time ran out after its pivot, so that it can only go on. Alarm. */
   'saga.overdue': SagaEvent & Stuck;
 
+  /** Sagas of a version that no living worker can run. Alarm. */
+  'saga.stranded': Emitted & {
+    /** Name of the saga. */
+    readonly saga: string;
+    readonly version: number;
+    /** How many. */
+    readonly sagas: number;
+    /** When the oldest of them was started. */
+    readonly since: Date;
+    /** Why, and what to do. */
+    readonly message: string;
+  };
+
   /** The handler of a step is about to be called. */
   'step.started': StepEvent;
   /** The success of a step is durable. */
@@ -140,6 +153,7 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'saga.failed': true,
   'saga.parked': true,
   'saga.overdue': true,
+  'saga.stranded': true,
   'step.started': true,
   'step.completed': true,
   'step.failed': true,
@@ -165,6 +179,7 @@ export const ALARMS: readonly SagazEventName[] = [
   'saga.failed',
   'saga.parked',
   'saga.overdue',
+  'saga.stranded',
   'undo.failed',
   'undo.repeated',
 ];

@@ -86,6 +86,8 @@ export class SagaOrchestrator<Tx = unknown> {
   private readonly sleepers = new Set<() => void>();
   private readonly watch: EndWatch;
   private readonly signaller: Signaller;
+  /** Definitions that are known to be stored. */
+  private readonly stored = new Set<string>();
 
   constructor(private readonly settings: OrchestratorSettings<Tx>) {
     this.watch = new EndWatch(settings);
@@ -119,6 +121,7 @@ export class SagaOrchestrator<Tx = unknown> {
     const definition = this.settings.registry.resolve(saga, options.version);
     const valid = await validInput(definition.name, definition.input, input);
     const fresh = this.newSaga(definition, this.inputText(definition, valid), options);
+    if (!this.stored.has(storedKey(definition))) await this.storeDefinition(definition);
     const { outcome, sagaId } = await this.create(fresh, options.manager);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
@@ -231,6 +234,7 @@ export class SagaOrchestrator<Tx = unknown> {
       sagaId,
       name: definition.name,
       version: definition.version,
+      definition: definition.hash,
       input,
       idempotencyKey: options.idempotencyKey,
       inputHash: options.idempotencyKey === undefined ? '' : canonicalHash(input),
@@ -242,6 +246,13 @@ export class SagaOrchestrator<Tx = unknown> {
       timeoutMs: definition.options.timeout,
       delayMs,
     };
+  }
+
+  /** Before its first saga: whoever takes one over later may not have its code any more. */
+  private async storeDefinition(definition: SagaDefinition): Promise<void> {
+    const { name, version, hash, data } = definition;
+    await this.settings.storage.saveDefinition({ name, version, hash, data: JSON.stringify(data) });
+    this.stored.add(storedKey(definition));
   }
 
   private inputText({ name }: SagaDefinition, input: unknown): string {
@@ -291,7 +302,12 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 }
 
-function ownedHere({ sagaId, name, version, input, correlationId, launch, timeoutMs }: NewSaga): ClaimedSaga {
+function storedKey({ name, version, hash }: SagaDefinition): string {
+  return `${version} ${hash} ${name}`;
+}
+
+function ownedHere(saga: NewSaga): ClaimedSaga {
+  const { sagaId, name, version, definition, input, correlationId, launch, timeoutMs } = saga;
   const fresh = {
     epoch: 1,
     status: 'running',
@@ -302,7 +318,8 @@ function ownedHere({ sagaId, name, version, input, correlationId, launch, timeou
     ageMs: 0,
     signals: [],
   } as const;
-  return { sagaId, name, version, input, correlationId, launch, deadlineInMs: timeoutMs, ...fresh };
+  const own = { sagaId, name, version, definition, input, correlationId, launch };
+  return { ...own, deadlineInMs: timeoutMs, ...fresh };
 }
 
 function millisOf(option: string, value: Duration): number {

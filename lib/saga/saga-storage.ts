@@ -8,6 +8,8 @@ export interface NewSaga {
   readonly sagaId: string;
   readonly name: string;
   readonly version: number;
+  /** Hash of the definition that it is started with. */
+  readonly definition: string;
   /** JSON text. */
   readonly input: string;
   /** With the hash of its input: the same key and the same hash find the saga that is there. */
@@ -121,6 +123,8 @@ export interface ClaimedSaga {
   readonly sagaId: string;
   readonly name: string;
   readonly version: number;
+  /** Hash of the definition that it was started with. */
+  readonly definition: string;
   readonly epoch: number;
   readonly status: SagaStatus;
   readonly input: string;
@@ -140,6 +144,35 @@ export interface ClaimedSaga {
   readonly deadlineInMs: number | undefined;
   /** Every signal that has come, in order. */
   readonly signals: readonly StoredSignal[];
+}
+
+/** A definition as it is stored, once for each hash. */
+export interface StoredDefinition {
+  readonly name: string;
+  readonly version: number;
+  readonly hash: string;
+  /** JSON text of its steps. */
+  readonly data: string;
+}
+
+/** Sagas that have not ended and that no living worker can run: none has their version, or each has another one of it. */
+export interface StrandedSagas {
+  readonly name: string;
+  readonly version: number;
+  readonly hash: string;
+  readonly count: number;
+  /** When the oldest of them was started. */
+  readonly since: Date;
+}
+
+/** What is no longer kept. */
+export interface RetentionLimits {
+  /** Age since its end, in milliseconds, from which a completed or compensated saga is deleted; undefined keeps them. */
+  readonly sagasMs: number | undefined;
+  /** Age in milliseconds from which an idempotency key is deleted, unless its saga goes on. */
+  readonly keysMs: number;
+  /** How many of each at most. */
+  readonly limit: number;
 }
 
 /** Age in milliseconds from which a saga that its own worker does not hold counts as lost. Longer than any statement takes. */
@@ -260,6 +293,22 @@ export abstract class SagaStorage<Tx = unknown> {
    * again. Undefined when the saga is neither compensating nor compensated nor failed: then the result changes nothing.
    */
   abstract reopen(late: LateResult): Promise<ClaimedSaga | undefined>;
+
+  /** Stores a definition, unless it is there. */
+  abstract saveDefinition(definition: StoredDefinition): Promise<void>;
+
+  /** JSON text of the steps of a definition that a saga was started with. */
+  abstract findDefinition(definition: Omit<StoredDefinition, 'data'>): Promise<string | undefined>;
+
+  /** Counted exactly: not for every second. */
+  abstract stranded(): Promise<readonly StrandedSagas[]>;
+
+  /**
+   * Deletes what is past its retention, the oldest first: sagas with all that belongs to them. Failed and parked ones, and
+   * those that go on, stay for ever.
+   * @returns how many sagas and keys it deleted: at most the limit of each
+   */
+  abstract deleteExpired(limits: RetentionLimits): Promise<{ readonly sagas: number; readonly keys: number }>;
 
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 

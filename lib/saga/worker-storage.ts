@@ -1,3 +1,5 @@
+import type { SagaVersion } from './state/saga-version.js';
+
 /** A process that runs sagas or relays events. */
 export interface WorkerBeat {
   readonly id: string;
@@ -5,6 +7,8 @@ export interface WorkerBeat {
   readonly relays: boolean;
   /** Milliseconds without a heartbeat after which it counts as dead. */
   readonly leaseMs: number;
+  /** Which sagas it can run. Default: none. */
+  readonly definitions?: readonly SagaVersion[];
 }
 
 /**

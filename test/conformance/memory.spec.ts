@@ -2,6 +2,7 @@ import { memoryPersistence } from '../../lib/persistence/memory/memory-persisten
 import { systemClock } from '../../lib/runtime/clock.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
+import { sagaKeepingContract } from './saga-keeping.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
 import { sagaSignalContract } from './saga-signal.contract.js';
 import { sagaStorageContract } from './saga-storage.contract.js';
@@ -9,10 +10,13 @@ import { sagaStorageContract } from './saga-storage.contract.js';
 const storage = memoryPersistence(systemClock);
 
 describe('memory saga storage', () => {
-  it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract, ...sagaSignalContract])(
-    '$name',
-    ({ run }) => run(storage),
-  );
+  it.each([
+    ...sagaStorageContract,
+    ...sagaControlContract,
+    ...sagaListContract,
+    ...sagaSignalContract,
+    ...sagaKeepingContract,
+  ])('$name', ({ run }) => run(storage));
 });
 
 describe('memory outbox storage', () => {

@@ -19,7 +19,14 @@ async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): 
       correlationId: '',
       tags: {},
     },
-    ...{ owner: 'nobody', launch: ['a'], launchesPivot: false, timeoutMs: undefined, delayMs: undefined },
+    ...{
+      definition: '',
+      owner: 'nobody',
+      launch: ['a'],
+      launchesPivot: false,
+      timeoutMs: undefined,
+      delayMs: undefined,
+    },
   });
   const entry = {
     seq: 1,

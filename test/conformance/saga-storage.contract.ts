@@ -32,6 +32,7 @@ export function newSaga(overrides: Partial<NewSaga> = {}): NewSaga {
     sagaId,
     name: unique('saga'),
     version: 1,
+    definition: '',
     input: '{"order":1}',
     idempotencyKey: undefined,
     inputHash: 'hash-1',

@@ -5,6 +5,7 @@ import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
+import { sagaKeepingContract } from './saga-keeping.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
 import { sagaSignalContract } from './saga-signal.contract.js';
 import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
@@ -26,10 +27,13 @@ describeWith('postgres', 'TypeORM storage', () => {
   });
 
   describe('of sagas', () => {
-    it.each([...sagaStorageContract, ...sagaControlContract, ...sagaListContract, ...sagaSignalContract])(
-      '$name',
-      ({ run }) => run(storage()),
-    );
+    it.each([
+      ...sagaStorageContract,
+      ...sagaControlContract,
+      ...sagaListContract,
+      ...sagaSignalContract,
+      ...sagaKeepingContract,
+    ])('$name', ({ run }) => run(storage()));
   });
 
   describe('of the outbox', () => {

@@ -15,7 +15,7 @@ import { applicationDatabase, type ApplicationDatabase } from '../support/test-d
 import { until } from '../support/until.js';
 
 const RULES = { route: () => ['default'], destinations: new Set(['default']), maxBytes: 1_000_000 };
-const IGNORED = { lost: () => undefined, found: () => undefined };
+const IGNORED = { lost: () => undefined, definitions: () => [], found: () => undefined };
 const QUIET = { log: () => undefined, warn: () => undefined, error: () => undefined };
 
 interface Relay {

@@ -31,7 +31,7 @@ export function testSaga(
 ): SagaDefinition {
   const entries = Object.entries(steps);
   const draft = {
-    ...{ name, version: 1, place: 'TestSaga', options: { settleGrace: 50, ...options } },
+    ...{ name, version: 1, retired: false, place: 'TestSaga', options: { settleGrace: 50, ...options } },
     steps: entries.map(([step, { run, undo: _, probe, dependsOn, ...rest }]) => ({
       ...{
         name: step,

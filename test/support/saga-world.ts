@@ -57,6 +57,7 @@ export function draftOf(steps: TestSteps, options: SagaDefaults = {}): SagaDraft
     name: 'trip',
     version: 1,
     place: 'Trip',
+    retired: false,
     options,
     steps: entries.map(([name, { run, undo: _, undoOptions: __, probe, dependsOn, ...rest }]) => ({
       name,
@@ -151,6 +152,7 @@ export class SagaWorld {
       sagaId,
       name,
       version,
+      definition: definition.hash,
       input: JSON.stringify(input),
       correlationId: `of ${sagaId}`,
       launch,
@@ -282,7 +284,7 @@ export function processOf(
   const telemetry = new Telemetry(id, clock, log);
   const common = { storage, workers, clock, log, registry, leaseMs, telemetry };
   const lease = new WorkerLease({
-    ...{ ...common, id, found: () => worker.wake() },
+    ...{ ...common, id, found: () => worker.wake(), definitions: () => registry.versions() },
     lost: (reason) => void executor.abandon(reason),
   });
   const executor: SagaExecutor = new SagaExecutor({

@@ -80,6 +80,8 @@ describe('resolveOptions', () => {
         onCompensationFailure: 'continue',
         concurrency: 10,
         maxClaims: 5,
+        retention: 2_592_000_000,
+        keyRetention: 7_776_000_000,
         stepTimeout: 30_000,
         settleGrace: 5_000,
         retry: {

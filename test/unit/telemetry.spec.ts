@@ -28,6 +28,7 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'saga.failed': { ...END, standing: true },
   'saga.parked': { ...END, standing: true },
   'saga.overdue': { ...SAGA, code: true, standing: true },
+  'saga.stranded': { saga: true, version: true, sagas: true, since: true, message: true },
   'step.started': STEP,
   'step.completed': ATTEMPT,
   'step.failed': ATTEMPT,

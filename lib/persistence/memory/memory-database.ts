@@ -1,9 +1,10 @@
 import { SHARD_COUNT } from '../../events/shard.js';
 import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
-import type { NewSaga, StoredSignal } from '../../saga/saga-storage.js';
+import type { NewSaga, StoredDefinition, StoredSignal } from '../../saga/saga-storage.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import type { SagaStatus } from '../../saga/state/saga-status.js';
+import type { SagaVersion } from '../../saga/state/saga-version.js';
 
 /** One saga in memory: what PostgreSQL keeps in saga_instance, saga_payload and saga_journal. */
 export interface MemorySaga {
@@ -24,6 +25,13 @@ export interface MemorySaga {
   pivotLaunched: boolean;
 }
 
+export interface MemoryKey {
+  readonly sagaId: string;
+  readonly inputHash: string;
+  /** By the monotonic clock. */
+  readonly at: number;
+}
+
 export interface MemoryEntry {
   readonly entry: JournalEntry;
   /** By the monotonic clock. */
@@ -34,6 +42,7 @@ export interface MemoryWorker {
   relays: boolean;
   leaseMs: number;
   heartbeatAt: number;
+  definitions?: readonly SagaVersion[];
   /** It was declared so; it does not come back under this id. */
   dead: boolean;
 }
@@ -44,7 +53,8 @@ export class MemoryDatabase {
   /** Those of them that have not ended: claims look at nothing else. */
   readonly unfinished = new Set<MemorySaga>();
   /** Idempotency keys, by saga name and key. */
-  readonly keys = new Map<string, { readonly sagaId: string; readonly inputHash: string }>();
+  readonly keys = new Map<string, MemoryKey>();
+  readonly definitions = new Map<string, StoredDefinition>();
   readonly workers = new Map<string, MemoryWorker>();
   readonly events = new Map<bigint, PendingEvent>();
   readonly shardOwners: (string | undefined)[] = Array.from({ length: SHARD_COUNT });

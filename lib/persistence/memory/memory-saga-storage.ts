@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
+import { groupBy } from '../../runtime/group-by.js';
 import {
   OWN_AGE_MS,
   SagaStorage,
@@ -12,22 +13,28 @@ import {
   type KnownSignals,
   type NewSaga,
   type NewSignal,
+  type RetentionLimits,
   type SagaRelease,
   type SagaRow,
   type SagaTransaction,
   type SagaWrite,
   type SignalAnswer,
+  type StoredDefinition,
   type StoredSignal,
+  type StrandedSagas,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError, FencedError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
+import type { SagaVersion } from '../../saga/state/saga-version.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
 
 /** A late result matters to a saga that turns back or has turned back. */
 const REOPENED: ReadonlySet<SagaStatus> = new Set(['compensating', 'compensated', 'failed']);
 /** A signal is of use to a saga that goes forward, or may again. */
 const SIGNALLED: ReadonlySet<SagaStatus> = new Set(['pending', 'running', 'waiting', 'parked']);
+/** What retention deletes. */
+const EXPIRES: ReadonlySet<SagaStatus> = new Set(['completed', 'compensated']);
 const REPEATED = 'an entry of this write is there already';
 
 /** Sagas in memory, for tests and first steps: nothing survives the process. Every method is one atomic step. */
@@ -127,9 +134,8 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   claim(request: ClaimRequest): Promise<readonly ClaimedSaga[]> {
-    const versions = new Set(request.versions.map(({ name, version }) => `${version} ${name}`));
     const free = [...this.database.unfinished].filter(
-      (row) => versions.has(`${row.saga.version} ${row.saga.name}`) && this.isFree(row, request),
+      (row) => canRun(request.versions, row.saga) && this.isFree(row, request),
     );
     return Promise.resolve(free.slice(0, request.limit).map((row) => this.take(row, request.workerId)));
   }
@@ -179,6 +185,46 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.endedAt = null;
     this.database.unfinished.add(row);
     return Promise.resolve(this.take(row, workerId));
+  }
+
+  saveDefinition(definition: StoredDefinition): Promise<void> {
+    this.database.definitions.set(definitionKey(definition), definition);
+    return Promise.resolve();
+  }
+
+  findDefinition(wanted: Omit<StoredDefinition, 'data'>): Promise<string | undefined> {
+    return Promise.resolve(this.database.definitions.get(definitionKey(wanted))?.data);
+  }
+
+  stranded(): Promise<readonly StrandedSagas[]> {
+    const now = this.clock.monotonic();
+    const living = [...this.database.workers].filter(([id]) => !this.database.isDead(id, now));
+    const known = living.flatMap(([, { definitions = [] }]) => definitions);
+    const lost = [...this.database.unfinished].filter(({ saga }) => !canRun(known, saga));
+    const groups = groupBy(lost, ({ saga: { name, version, definition: hash } }) =>
+      definitionKey({ name, version, hash }),
+    );
+    return Promise.resolve([...groups.values()].flatMap(strandedOf));
+  }
+
+  deleteExpired({
+    sagasMs = Infinity,
+    keysMs,
+    limit,
+  }: RetentionLimits): Promise<{ sagas: number; keys: number }> {
+    const { sagas, keys } = this.database;
+    const oldest = this.clock.now() - sagasMs;
+    const expired = [...sagas].filter(
+      ([, { status, endedAt }]) => EXPIRES.has(status) && endedAt !== null && endedAt.getTime() < oldest,
+    );
+    const old = this.clock.monotonic() - keysMs;
+    const used = [...keys].filter(([, { at, sagaId }]) => {
+      const status = sagas.get(sagaId)?.status;
+      return at < old && (status === undefined || isEnded(status));
+    });
+    for (const [id] of expired.slice(0, limit)) sagas.delete(id);
+    for (const [key] of used.slice(0, limit)) keys.delete(key);
+    return Promise.resolve({ sagas: Math.min(limit, expired.length), keys: Math.min(limit, used.length) });
   }
 
   find(sagaId: string): Promise<SagaRow | undefined> {
@@ -234,7 +280,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     if (idempotencyKey === undefined) return undefined;
     const key = keyOf(name, idempotencyKey);
     const taken = this.database.keys.get(key);
-    if (!taken) this.database.keys.set(key, { sagaId, inputHash });
+    if (!taken) this.database.keys.set(key, { sagaId, inputHash, at: this.clock.monotonic() });
     return taken;
   }
 
@@ -268,13 +314,14 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.wakeAt = undefined;
     if (row.status === 'pending' || row.status === 'waiting') row.status = 'running';
     const now = this.clock.monotonic();
-    const { sagaId, name, version, input, correlationId, launch } = row.saga;
+    const { sagaId, name, version, definition, input, correlationId, launch } = row.saga;
     const { epoch, status, cancelRequested, deadlineAt } = row;
     const journal = row.journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at }));
     return {
       sagaId,
       name,
       version,
+      definition,
       input,
       correlationId,
       launch,
@@ -289,6 +336,28 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
     };
   }
+}
+
+/** Sagas that were started before definitions were stored have an empty hash. */
+function canRun(versions: readonly SagaVersion[], { name, version, definition }: NewSaga): boolean {
+  return versions.some(
+    (it) =>
+      it.name === name &&
+      it.version === version &&
+      (it.hash === undefined || definition === '' || it.hash === definition),
+  );
+}
+
+function definitionKey({ name, version, hash }: Omit<StoredDefinition, 'data'>): string {
+  return JSON.stringify([name, version, hash]);
+}
+
+function strandedOf(rows: readonly MemorySaga[]): StrandedSagas[] {
+  const [first] = rows;
+  if (!first) return [];
+  const { name, version, definition: hash } = first.saga;
+  const since = new Date(Math.min(...rows.map(({ startedAt }) => startedAt.getTime())));
+  return [{ name, version, hash, count: rows.length, since }];
 }
 
 function keyOf(name: string, idempotencyKey: string): string {

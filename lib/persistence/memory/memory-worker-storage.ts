@@ -13,10 +13,11 @@ export class MemoryWorkerStorage extends WorkerStorage {
     super();
   }
 
-  heartbeat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
+  heartbeat({ id, relays, leaseMs, definitions = [] }: WorkerBeat): Promise<boolean> {
     const { workers } = this.database;
     const dead = workers.get(id)?.dead === true;
-    if (!dead) workers.set(id, { relays, leaseMs, heartbeatAt: this.clock.monotonic(), dead });
+    const heartbeatAt = this.clock.monotonic();
+    if (!dead) workers.set(id, { relays, leaseMs, definitions, heartbeatAt, dead });
     return Promise.resolve(!dead);
   }
 

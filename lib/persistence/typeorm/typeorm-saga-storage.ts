@@ -1,4 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import { firstIdOf } from '../../events/uuid-v7.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
@@ -12,10 +13,13 @@ import {
   type KnownSignals,
   type NewSaga,
   type NewSignal,
+  type RetentionLimits,
   type SagaRow,
   type SagaWrite,
   type SignalAnswer,
+  type StoredDefinition,
   type StoredSignal,
+  type StrandedSagas,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
@@ -67,6 +71,7 @@ interface InputRow {
   readonly input: string;
 }
 
+const NIL = '00000000-0000-0000-0000-000000000000';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Sagas in PostgreSQL. Every write is one statement, fenced by the row lock on the saga and its epoch. */
@@ -76,6 +81,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   private readonly writer: JournalWriter;
   private readonly creator: SagaCreator;
   private readonly statements: WriteStatements;
+  /** Where the next batch of deletions begins. */
+  private expiredUpTo = NIL;
   /** For transactional steps: made when the application's pool is open. */
   private room: Semaphore | undefined;
 
@@ -145,7 +152,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }: ClaimRequest): Promise<readonly ClaimedSaga[]> {
     const names = versions.map(({ name }) => name);
     const numbers = versions.map(({ version }) => version);
-    const parameters = [workerId, names, numbers, held, limit, only ?? null, lost];
+    const hashes = versions.map(({ hash }) => hash ?? null);
+    const parameters = [workerId, names, numbers, held, limit, only ?? null, lost, hashes];
     const { reach, engine } = this.settings;
     reach('claim.sending');
     const [claimed] = await this.rows<ClaimedRow[]>(engine, sql.claimSql, parameters);
@@ -200,6 +208,48 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       return rows;
     });
     return (await this.withTexts(claimed))[0];
+  }
+
+  async saveDefinition({ name, version, hash, data }: StoredDefinition): Promise<void> {
+    await this.rows(this.settings.engine, sql.saveDefinitionSql, [name, version, hash, data]);
+  }
+
+  async findDefinition(wanted: Omit<StoredDefinition, 'data'>): Promise<string | undefined> {
+    const { name, version, hash } = wanted;
+    const { engine } = this.settings;
+    const [row] = await this.rows<{ data: string }>(engine, sql.findDefinitionSql, [name, version, hash]);
+    return row?.data;
+  }
+
+  async stranded(): Promise<readonly StrandedSagas[]> {
+    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
+    return rows.map((row) => ({ ...row, since: new Date(row.since) }));
+  }
+
+  async deleteExpired({ sagasMs, keysMs, limit }: RetentionLimits): Promise<{ sagas: number; keys: number }> {
+    const { engine } = this.settings;
+    const sagas = sagasMs === undefined ? 0 : await this.deleteSagas(sagasMs, limit);
+    const [keys = []] = await this.rows<unknown[]>(engine, sql.deleteKeysSql, [keysMs, limit]);
+    return { sagas, keys: keys.length };
+  }
+
+  private async deleteSagas(ms: number, limit: number): Promise<number> {
+    const youngest = firstIdOf(Date.now() - ms);
+    const parameters = [ms, youngest, limit, this.expiredUpTo];
+    const [deleted = []] = await this.rows<{ id: string }[]>(
+      this.settings.engine,
+      sql.deleteSagasSql,
+      parameters,
+    );
+    // From the beginning again when there is nothing more: what was held then may be free now.
+    this.expiredUpTo =
+      deleted.length < limit
+        ? NIL
+        : (deleted
+            .map(({ id }) => id)
+            .sort()
+            .at(-1) ?? NIL);
+    return deleted.length;
   }
 
   async find(sagaId: string): Promise<SagaRow | undefined> {

@@ -79,7 +79,7 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     await this.session.close();
   }
 
-  private async beat({ id, relays, leaseMs }: WorkerBeat): Promise<boolean> {
+  private async beat({ id, relays, leaseMs, definitions = [] }: WorkerBeat): Promise<boolean> {
     await this.session.ready();
     if (this.settings.history.isBroken && !(await this.beginAnew(id))) return false;
     const lock = await this.lockOf(id);
@@ -89,6 +89,7 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
       relays,
       leaseMs,
       key,
+      JSON.stringify(definitions),
     ]);
     if (alive.length === 0) await this.free(id);
     return alive.length > 0;

@@ -94,6 +94,7 @@ function sagaRow(saga: NewSaga) {
     id: saga.sagaId,
     name: saga.name,
     version: saga.version,
+    definition: saga.definition,
     input: saga.input,
     key: saga.idempotencyKey,
     hash: saga.inputHash,

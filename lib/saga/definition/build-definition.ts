@@ -1,6 +1,7 @@
 import { Place, section } from '../../runtime/readers.js';
 import type { DefinitionFault } from '../state/errors.js';
-import { namingFaults } from './definition-faults.js';
+import { dataOf, hashOf } from './definition-data.js';
+import { identityFaults, namingFaults } from './definition-faults.js';
 import { missingCompensations, pivotFaults, retryFaults, undoCycleFaults } from './graph-faults.js';
 import { CompensationGraph } from './compensation-graph.js';
 import {
@@ -47,8 +48,18 @@ export function buildDefinition(draft: SagaDraft, defaults: ResolvedSagaDefaults
   if (faults.length > 0) return { definition: undefined, faults, warnings: [] };
   const { name, version } = draft;
   const gates = gatesOf(steps);
-  const definition = branded({ name, version, input, options, steps, graph, compensations, gates, draft });
+  const data = dataOf(steps.values());
+  const own = { name, version, input, options, data, hash: hashOf(data), draft };
+  const definition = branded({ ...own, steps, graph, compensations, gates });
   return { definition, faults: [], warnings: options.strict ? [] : doubts };
+}
+
+/** Faults of a draft of which only undos are left: its steps are not known yet. */
+export function retiredFaults(draft: SagaDraft, defaults: ResolvedSagaDefaults): readonly DefinitionFault[] {
+  const notes: string[] = [];
+  const options = section(sagaFields(defaults))(draft.options, new Place(draft.place, notes));
+  for (const compensation of draft.compensations) buildCompensation(compensation, options, notes);
+  return [...identityFaults(draft), ...notes.map(asFault)];
 }
 
 function buildSteps(

@@ -47,9 +47,12 @@ export class ClassicSaga<I = unknown, R extends object = NoResults, Tx = unknown
   private draft: SagaDraft;
 
   /** @param name unique in the application together with `version`; never change it while sagas are stored */
-  constructor(name: string, { version = 1, input, ...options }: ClassicSagaOptions<I, Given> = {}) {
+  constructor(
+    name: string,
+    { version = 1, input, retired = false, ...options }: ClassicSagaOptions<I, Given> = {},
+  ) {
     const place = `ClassicSaga "${name}"`;
-    this.draft = { name, version, place, input, options, steps: [], compensations: [] };
+    this.draft = { name, version, place, retired, input, options, steps: [], compensations: [] };
   }
 
   /** The same saga with one more step. */

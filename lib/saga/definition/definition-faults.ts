@@ -27,7 +27,7 @@ export function namingFaults(draft: SagaDraft, steps: Steps): DefinitionFault[] 
   ];
 }
 
-function identityFaults({ name, version, place }: SagaDraft): DefinitionFault[] {
+export function identityFaults({ name, version, place }: SagaDraft): DefinitionFault[] {
   const notes: string[] = [];
   if (typeof name !== 'string' || name === '') notes.push('a saga needs a name');
   if (!Number.isInteger(version) || version < 1)

@@ -1,4 +1,5 @@
 import type { ResolvedCompensateOptions, ResolvedSagaDefaults, ResolvedStepOptions } from './saga-options.js';
+import type { DefinitionData } from './definition-data.js';
 import type { CompensationGraph } from './compensation-graph.js';
 import type { Handler, SagaDraft } from './saga-draft.js';
 import type { StandardSchema } from './standard-schema.js';
@@ -42,6 +43,9 @@ export interface SagaDefinition<I = unknown, R = Record<string, unknown>> {
   readonly compensations: CompensationGraph;
   /** Steps that do not start as soon as they could: each waits for its time or for a signal. */
   readonly gates: ReadonlySet<string>;
+  /** What is stored of it, and the hash of that. */
+  readonly data: DefinitionData;
+  readonly hash: string;
   /** What it was made from: registered, it is made anew with the defaults of the module. */
   readonly draft: SagaDraft;
   /** Carries input and result types; never there at run time. */

@@ -7,6 +7,8 @@ export interface SagaDraft {
   readonly version: number;
   /** The class or builder, for messages. */
   readonly place: string;
+  /** Only its undos are left. */
+  readonly retired?: boolean | undefined;
   /** The schema of the input. */
   readonly input?: unknown;
   /** As the user gave them. */

@@ -48,6 +48,13 @@ export interface SagaDefaults extends OwnDefaults {
    * it is parked. From the second one on it runs only while no other such saga runs. Default 5.
    */
   maxClaims?: number | undefined;
+  /**
+   * How long completed and compensated sagas are kept from their end on; `false`: for ever. Failed and parked ones are
+   * always kept. Default `'30d'`.
+   */
+  retention?: Duration | false | undefined;
+  /** How long idempotency keys are kept, at least as long as their saga goes on. Default `'90d'`. */
+  keyRetention?: Duration | undefined;
 }
 
 /** Options of `@Saga`. */
@@ -56,6 +63,11 @@ export interface SagaOptions extends OwnDefaults {
   name: string;
   /** A whole number from 1; raise it when the steps change while sagas are running. Default 1. */
   version?: number | undefined;
+  /**
+   * Only the undos of this version are left in the code. Its sagas do not go forward any more: when one is due, it turns
+   * back, or is parked if it has reached its pivot. None can be started. Its steps may be deleted. Default false.
+   */
+  retired?: boolean | undefined;
   /**
    * A schema of zod, valibot, arktype or any other library that follows Standard Schema. Input is checked by it before
    * anything is stored, and what it returns is what the steps see. Default: anything that JSON can hold.

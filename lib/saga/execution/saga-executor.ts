@@ -1,6 +1,8 @@
 import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
 import { Turn } from '../../runtime/turn.js';
+import type { DefinitionData } from '../definition/definition-data.js';
+import { retiredError } from '../definition/retired-definition.js';
 import type { SagaRegistry } from '../definition/saga-registry.js';
 import {
   OWN_AGE_MS,
@@ -11,6 +13,7 @@ import {
 } from '../saga-storage.js';
 import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
+import { pivotLaunched } from './decisions.js';
 import type { ResultRow } from './saga-result.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 import { SUSPECT_DEATHS } from './suspicion.js';
@@ -209,29 +212,61 @@ export class SagaExecutor {
 
   /** A saga that its definition cannot explain, or that kills its processes, is parked for an operator. */
   private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
-    const { registry, storage, log, telemetry } = this.settings;
-    const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
     try {
-      const definition = registry.find(name, version);
-      if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
-      const runner = new SagaRunner(saga, definition, this.runnerSettings);
-      if (runner.deaths > this.settings.maxClaims) throw crashLoop(runner.deaths);
-      return runner;
+      const data = await this.storedSteps(saga);
+      return this.makeRunner(saga, data);
     } catch (error) {
-      const { code, message } = failureOf(error);
-      log.error(`saga ${name} ${sagaId} is parked: ${message}`);
-      const parked = { sagaId, saga: name, version, durationMs, code, standing: [] };
-      telemetry.emit('saga.parked', () => parked);
-      const end = { results: '{}', error: JSON.stringify(failureOf(error)) };
-      const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
-      await storage.append(write).catch((fault: unknown) => {
-        this.lose(sagaId);
-        log.error(`saga ${name} ${sagaId} could not be parked: ${errorText(fault)}`);
-      });
+      if (error instanceof StorageFault) this.loseOf(saga, error);
+      else await this.park(saga, error);
       return undefined;
     }
   }
+
+  /** What is left in the code of a retired version does not say what its steps were. */
+  private async storedSteps(saga: ClaimedSaga): Promise<DefinitionData | undefined> {
+    const { registry, storage } = this.settings;
+    if (!registry.isRetired(saga)) return undefined;
+    const { name, version, definition: hash } = saga;
+    const text = await storage.findDefinition({ name, version, hash }).catch((error: unknown) => {
+      throw new StorageFault(errorText(error), { cause: error });
+    });
+    if (text === undefined)
+      throw new Error(`the steps of version ${version} of saga "${name}" are not stored`);
+    return JSON.parse(text) as DefinitionData;
+  }
+
+  private makeRunner(saga: ClaimedSaga, data: DefinitionData | undefined): SagaRunner {
+    const { registry, maxClaims } = this.settings;
+    const { name, version } = saga;
+    const definition = data ? registry.rebuild(saga, data) : registry.find(name, version);
+    if (!definition) throw new Error(`version ${version} of saga "${name}" is not registered here`);
+    const runner = new SagaRunner(saga, definition, this.runnerSettings);
+    const state = runner.state();
+    if (data && state.status === 'running' && pivotLaunched(state)) throw retiredError(definition);
+    if (runner.deaths > maxClaims) throw crashLoop(runner.deaths);
+    return runner;
+  }
+
+  private async park(saga: ClaimedSaga, reason: unknown): Promise<void> {
+    const { storage, log, telemetry } = this.settings;
+    const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
+    const failure = failureOf(reason);
+    log.error(`saga ${name} ${sagaId} is parked: ${failure.message}`);
+    const parked = { sagaId, saga: name, version, durationMs, code: failure.code, standing: [] };
+    telemetry.emit('saga.parked', () => parked);
+    const end = { results: '{}', error: JSON.stringify(failure) };
+    const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
+    await storage.append(write).catch((fault: unknown) => this.loseOf(saga, fault));
+  }
+
+  private loseOf({ name, sagaId }: ClaimedSaga, fault: unknown): void {
+    this.lose(sagaId);
+    this.settings.log.error(`saga ${name} ${sagaId} could not be run or parked: ${errorText(fault)}`);
+  }
 }
+
+/** Not a fault of the saga: it is claimed anew. */
+class StorageFault extends Error {}
 
 function crashLoop(deaths: number): Error {
   const message = `${deaths} processes in a row have died while they ran this saga (sagas.maxClaims)`;

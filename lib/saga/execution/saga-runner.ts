@@ -6,11 +6,12 @@ import { errorText } from '../../runtime/error-text.js';
 import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
+import { retiredError } from '../definition/retired-definition.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, LateResult, SagaStorage, SagaWrite, StoredSignal } from '../saga-storage.js';
 import { FencedError, ShutdownError } from '../state/errors.js';
 import type { ResumeRecord } from '../state/journal.js';
-import type { StepStatus } from '../state/step-status.js';
+import { isUndone } from '../state/step-status.js';
 import { transition } from '../state/saga-status.js';
 import { ActiveJobs, isUndo, undoKey } from './active-jobs.js';
 import { ContextFactory } from './context-factory.js';
@@ -19,7 +20,7 @@ import { GateKeeper, type GateOwner } from './gate-keeper.js';
 import { Gates } from './gates.js';
 import { LostActions } from './lost-actions.js';
 import { deathsOf } from './suspicion.js';
-import { CANCELLED, SagaJournal, type JournalOwner, type Written } from './saga-journal.js';
+import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
 import type { ResultRow } from './saga-result.js';
 import { SagaDeadline } from './saga-deadline.js';
 import { SagaReporter } from './saga-reporter.js';
@@ -290,6 +291,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   /** What happened to the saga while nobody ran it. */
   private dueTurn(): Fact | undefined {
     if (this.saga.cancelRequested) return CANCELLED;
+    if (this.definition.draft.retired) return turnBack(retiredError(this.definition));
     return this.deadline.missed ? this.deadline.turn : undefined;
   }
 
@@ -396,5 +398,3 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.jobs.close();
   }
 }
-
-const isUndone = (status: StepStatus) => status === 'compensated' || status === 'compensation_failed';

@@ -4,6 +4,7 @@ import { PollingLoop } from '../../runtime/polling-loop.js';
 import { Turn } from '../../runtime/turn.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import { FencedError } from '../state/errors.js';
+import type { SagaVersion } from '../state/saga-version.js';
 import type { WorkerStorage } from '../worker-storage.js';
 
 export interface WorkerLeaseSettings {
@@ -11,6 +12,8 @@ export interface WorkerLeaseSettings {
   readonly id: string;
   readonly leaseMs: number;
   readonly workers: WorkerStorage;
+  /** What this process can run. */
+  readonly definitions: () => readonly SagaVersion[];
   readonly clock: Clock;
   readonly log: Log;
   /** Called when others may have taken what this process owns: nothing that it runs may go on. */
@@ -91,7 +94,10 @@ export class WorkerLease implements WorkerIdentity {
   private async send(): Promise<void> {
     const { clock, leaseMs, workers } = this.settings;
     const sentAt = clock.monotonic();
-    const alive = await workers.heartbeat({ id: this.id, relays: this.relays, leaseMs });
+    const alive = await workers.heartbeat({
+      ...{ id: this.id, relays: this.relays, leaseMs },
+      definitions: this.settings.definitions(),
+    });
     if (!alive) return this.comeBack();
     this.validUntil = sentAt + leaseMs - leaseMs / BEATS;
     this.cancelExpiry?.();

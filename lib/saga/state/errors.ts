@@ -121,6 +121,11 @@ export class DefinitionChangedError extends SagazError {
   readonly code = 'SAGAZ_DEFINITION_CHANGED';
 }
 
+/** The saga is of a version that no code is left of to go forward with. */
+export class VersionNotRegisteredError extends SagazError {
+  readonly code = 'SAGAZ_VERSION_NOT_REGISTERED';
+}
+
 /** An attempt of a step or undo did not end within its time-out. */
 export class StepTimeoutError extends SagazError {
   readonly code = 'SAGAZ_STEP_TIMEOUT';

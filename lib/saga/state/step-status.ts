@@ -22,3 +22,8 @@ const WEIGHT: Readonly<Record<Outcome, number>> = { failed: 0, unknown: 1, compl
 export function worseOutcome(a: Outcome, b: Outcome): Outcome {
   return WEIGHT[a] >= WEIGHT[b] ? a : b;
 }
+
+/** Its undo has ended, one way or the other. */
+export function isUndone(status: StepStatus): boolean {
+  return status === 'compensated' || status === 'compensation_failed';
+}

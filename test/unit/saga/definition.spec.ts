@@ -356,8 +356,8 @@ describe('SagaRegistry', () => {
     expect(registry.resolve('trip', 1)).toBe(first);
     expect(registry.resolve(TripSaga, 1)).toBe(first);
     expect(registry.versions()).toEqual([
-      { name: 'trip', version: 2 },
-      { name: 'trip', version: 1 },
+      { name: 'trip', version: 2, hash: second.hash },
+      { name: 'trip', version: 1, hash: first.hash },
     ]);
   });
 

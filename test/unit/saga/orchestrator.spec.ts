@@ -25,7 +25,16 @@ function counting(world: SagaWorld) {
 
 function newSaga(sagaId: string, more: Partial<NewSaga> = {}): NewSaga {
   return {
-    ...{ sagaId, name: 'trip', version: 1, input: '{}', inputHash: '', correlationId: sagaId, tags: {} },
+    ...{
+      sagaId,
+      name: 'trip',
+      version: 1,
+      definition: '',
+      input: '{}',
+      inputHash: '',
+      correlationId: sagaId,
+      tags: {},
+    },
     ...{
       idempotencyKey: undefined,
       owner: undefined,

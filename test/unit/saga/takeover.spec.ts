@@ -747,6 +747,7 @@ async function pendingSaga(world: SagaWorld, sagaId: string): Promise<void> {
       idempotencyKey: undefined,
       owner: undefined,
       launch: [],
+      definition: '',
       launchesPivot: false,
       timeoutMs: undefined,
       delayMs: undefined,

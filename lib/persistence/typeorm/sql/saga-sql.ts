@@ -4,7 +4,7 @@ import type { Tables } from '../identifiers.js';
 
 const CLAIMABLE = `'pending', 'running', 'compensating'`;
 /** What the owner of a saga is told of it. */
-const CLAIMED = `i.id AS "sagaId", i.name, i.version, i.epoch, i.status, i.launch, i.correlation_id AS "correlationId",
+const CLAIMED = `i.id AS "sagaId", i.name, i.version, i.definition, i.epoch, i.status, i.launch, i.correlation_id AS "correlationId",
   i.cancel_requested_at IS NOT NULL AS "cancelRequested", i.signal_seq AS "signalSeq",
   extract(epoch FROM clock_timestamp() - i.started_at) * 1000 AS "ageMs",
   extract(epoch FROM i.deadline_at - clock_timestamp()) * 1000 AS "deadlineInMs"`;
@@ -28,7 +28,10 @@ FROM unnest($1::text[], $2::text[]) AS w (name, key) JOIN ${t.key} k ON k.name =
  */
 export const claimSql = (t: Tables) => {
   const claimable = `i.status IN (${CLAIMABLE})`;
-  const wanted = `($6::uuid IS NULL OR i.id = $6) AND (i.name, i.version) IN (SELECT * FROM unnest($2::text[], $3::int[]))`;
+  // Sagas that were started before definitions were stored have an empty hash.
+  const known = `EXISTS (SELECT FROM unnest($2::text[], $3::int[], $8::text[]) AS v (name, version, hash)
+    WHERE v.name = i.name AND v.version = i.version AND (v.hash IS NULL OR i.definition IN (v.hash, '')))`;
+  const wanted = `($6::uuid IS NULL OR i.id = $6) AND ${known}`;
   const limit = `LIMIT $5 * ${CANDIDATES_PER_CLAIM}`;
   const nextOwner = (after: string) =>
     `(SELECT i.owner FROM ${t.instance} i WHERE ${claimable} AND ${after} ORDER BY i.owner LIMIT 1)`;
@@ -114,6 +117,53 @@ export const findKeySql = (t: Tables) =>
 /** By primary key. */
 export const cancelRequestedSql = (t: Tables) => `
 SELECT id FROM ${t.instance} WHERE id = ANY($1::uuid[]) AND status = 'running' AND cancel_requested_at IS NOT NULL`;
+
+export const saveDefinitionSql = (t: Tables) => `
+INSERT INTO ${t.definition} (name, version, hash, plan) VALUES ($1, $2, $3, $4::jsonb)
+ON CONFLICT (name, version, hash) DO NOTHING`;
+
+/** By primary key. */
+export const findDefinitionSql = (t: Tables) =>
+  `SELECT plan::text AS data FROM ${t.definition} WHERE name = $1 AND version = $2 AND hash = $3`;
+
+/** Looks at sagas only when there is a definition that no living worker has. */
+export const strandedSql = (t: Tables) => `
+WITH unworked AS MATERIALIZED (
+  SELECT d.name, d.version, d.hash FROM ${t.definition} d WHERE NOT EXISTS (
+    SELECT FROM ${t.worker} w, jsonb_to_recordset(w.definitions) AS v (name text, version int, hash text)
+    WHERE NOT w.dead AND w.heartbeat_at > clock_timestamp() - w.lease_ms * interval '1 millisecond'
+      AND v.name = d.name AND v.version = d.version AND (v.hash IS NULL OR v.hash = d.hash))
+)
+SELECT i.name, i.version, i.definition AS hash, count(*)::int AS count, min(i.started_at) AS since
+FROM unworked u JOIN ${t.instance} i ON i.name = u.name AND i.version = u.version AND i.definition = u.hash
+WHERE i.status IN (${CLAIMABLE}, 'waiting')
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
+
+/**
+ * Deletes completed and compensated sagas that ended so long ago, by the primary key: ids are UUIDv7, so those that may be
+ * old enough are at its beginning ($2 is the first id that cannot be). One that somebody holds is passed over. A batch
+ * begins behind the last one ($4), so that what must stay is not read again and again.
+ */
+export const deleteSagasSql = (t: Tables) => `
+WITH old AS MATERIALIZED (
+  SELECT id FROM ${t.instance}
+  WHERE id > $4 AND id < $2 AND status IN ('completed', 'compensated')
+    AND ended_at < clock_timestamp() - $1::float8 * interval '1 millisecond'
+  ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+), payloads AS (DELETE FROM ${t.payload} WHERE saga_id IN (SELECT id FROM old)
+), entries AS (DELETE FROM ${t.journal} WHERE saga_id IN (SELECT id FROM old)
+), signals AS (DELETE FROM ${t.signal} WHERE saga_id IN (SELECT id FROM old))
+DELETE FROM ${t.instance} WHERE id IN (SELECT id FROM old) RETURNING id`;
+
+/** A key of a saga that goes on stays: the same call must not start a second one. */
+export const deleteKeysSql = (t: Tables) => `
+WITH old AS MATERIALIZED (
+  SELECT k.name, k.key FROM ${t.key} k LEFT JOIN ${t.instance} i ON i.id = k.saga_id
+  WHERE k.created_at < clock_timestamp() - $1::float8 * interval '1 millisecond'
+    AND (i.status IS NULL OR i.status NOT IN (${CLAIMABLE}, 'waiting'))
+  ORDER BY k.created_at LIMIT $2 FOR UPDATE OF k SKIP LOCKED
+)
+DELETE FROM ${t.key} k USING old WHERE k.name = old.name AND k.key = old.key RETURNING k.name`;
 
 /** Takes a saga that turns back or has turned back, whoever owns it; in one transaction with `lateEntrySql`. */
 export const reopenSql = (t: Tables) => `

@@ -35,10 +35,10 @@ export const freeLockSql = (t: Tables): Statement => ({
 export const heartbeatSql = (t: Tables): Statement => ({
   name: 'sagaz_heartbeat',
   text: `
-INSERT INTO ${t.worker} AS w (id, relays, lease_ms, lock_key, postmaster_start)
-VALUES ($1, $2, $3, $4::int, CASE WHEN $4::int IS NOT NULL THEN pg_postmaster_start_time() END)
+INSERT INTO ${t.worker} AS w (id, relays, lease_ms, lock_key, postmaster_start, definitions)
+VALUES ($1, $2, $3, $4::int, CASE WHEN $4::int IS NOT NULL THEN pg_postmaster_start_time() END, $5::jsonb)
 ON CONFLICT (id) DO UPDATE SET heartbeat_at = clock_timestamp(), relays = excluded.relays, lease_ms = excluded.lease_ms,
-  lock_key = excluded.lock_key, postmaster_start = excluded.postmaster_start
+  lock_key = excluded.lock_key, postmaster_start = excluded.postmaster_start, definitions = excluded.definitions
 WHERE NOT w.dead
 RETURNING id`,
 });

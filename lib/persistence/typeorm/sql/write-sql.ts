@@ -63,7 +63,7 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
   const free = keys ? 'WHERE id IN (SELECT saga_id FROM taken)' : '';
   return [
     `sagas AS MATERIALIZED (
-  SELECT * FROM json_to_recordset(${rows('sagas')}::json) AS s (id uuid, name text, version int, input text, key text,
+  SELECT * FROM json_to_recordset(${rows('sagas')}::json) AS s (id uuid, name text, version int, definition text, input text, key text,
     hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8, delay float8))`,
     ...(keys
       ? [
@@ -73,9 +73,9 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
         ]
       : []),
     `created AS (
-  INSERT INTO ${t.instance} (id, name, version, status, epoch, owner, launch, correlation_id, tags, pivot_launched,
+  INSERT INTO ${t.instance} (id, name, version, definition, status, epoch, owner, launch, correlation_id, tags, pivot_launched,
     started_at, deadline_at, wake_at)
-  SELECT id, name, version, CASE WHEN delay IS NOT NULL THEN 'waiting' WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
+  SELECT id, name, version, definition, CASE WHEN delay IS NOT NULL THEN 'waiting' WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
     CASE WHEN owner IS NULL THEN 0 ELSE 1 END, owner, launch, correlation, tags, pivot,
     clock_timestamp() + coalesce(delay, 0) * interval '1 millisecond',
     clock_timestamp() + (coalesce(delay, 0) + timeout) * interval '1 millisecond',
