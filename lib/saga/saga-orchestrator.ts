@@ -87,7 +87,7 @@ export class SagaOrchestrator<Tx = unknown> {
   private readonly watch: EndWatch;
   private readonly signaller: Signaller;
   /** Definitions that are known to be stored. */
-  private readonly stored = new Set<string>();
+  private readonly stored = new Set<SagaDefinition>();
 
   constructor(private readonly settings: OrchestratorSettings<Tx>) {
     this.watch = new EndWatch(settings);
@@ -121,7 +121,7 @@ export class SagaOrchestrator<Tx = unknown> {
     const definition = this.settings.registry.resolve(saga, options.version);
     const valid = await validInput(definition.name, definition.input, input);
     const fresh = this.newSaga(definition, this.inputText(definition, valid), options);
-    if (!this.stored.has(storedKey(definition))) await this.storeDefinition(definition);
+    if (!this.stored.has(definition)) await this.storeDefinition(definition);
     const { outcome, sagaId } = await this.create(fresh, options.manager);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
@@ -252,7 +252,7 @@ export class SagaOrchestrator<Tx = unknown> {
   private async storeDefinition(definition: SagaDefinition): Promise<void> {
     const { name, version, hash, data } = definition;
     await this.settings.storage.saveDefinition({ name, version, hash, data: JSON.stringify(data) });
-    this.stored.add(storedKey(definition));
+    this.stored.add(definition);
   }
 
   private inputText({ name }: SagaDefinition, input: unknown): string {
@@ -302,25 +302,29 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 }
 
-function storedKey({ name, version, hash }: SagaDefinition): string {
-  return `${version} ${hash} ${name}`;
-}
-
 function ownedHere(saga: NewSaga): ClaimedSaga {
-  const { sagaId, name, version, definition, input, correlationId, launch, timeoutMs } = saga;
-  const fresh = {
+  const { sagaId, name, version, definition, input, correlationId, launch } = saga;
+  return {
+    sagaId,
+    name,
+    version,
+    definition,
     epoch: 1,
     status: 'running',
-    journal: [],
+    input,
+    correlationId,
+    launch,
+    journal: NONE,
+    ageMs: 0,
     silentMs: undefined,
     orphaned: false,
     cancelRequested: false,
-    ageMs: 0,
-    signals: [],
-  } as const;
-  const own = { sagaId, name, version, definition, input, correlationId, launch };
-  return { ...own, deadlineInMs: timeoutMs, ...fresh };
+    deadlineInMs: saga.timeoutMs,
+    signals: NONE,
+  };
 }
+
+const NONE: readonly never[] = [];
 
 function millisOf(option: string, value: Duration): number {
   const ms = parseDuration(value);

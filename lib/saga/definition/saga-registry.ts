@@ -47,7 +47,7 @@ export class SagaRegistry {
   }
 
   isRetired(saga: SagaVersion): boolean {
-    return this.retired.has(keyOf(saga));
+    return this.retired.size > 0 && this.retired.has(keyOf(saga));
   }
 
   /**

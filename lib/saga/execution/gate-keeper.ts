@@ -25,8 +25,13 @@ export class GateKeeper {
   ) {}
 
   /** How many signals are known, when a step waits for one. */
-  get awaited(): KnownSignals | undefined {
+  get known(): KnownSignals | undefined {
     return this.gates.awaits(this.journal.state) ? this.gates.known : undefined;
+  }
+
+  /** The same, while the saga is not let go of. */
+  get awaited(): KnownSignals | undefined {
+    return this.owner.halting ? undefined : this.known;
   }
 
   /** Whether a step has begun to wait for a signal that may be there already. */
@@ -56,7 +61,6 @@ export class GateKeeper {
 
   /** Starts what waits for nothing any more, and looks for the signals of what has begun to wait. */
   open(): void {
-    if (!this.gates.exist) return;
     this.journal
       .alone(() => this.pass())
       .catch((error: unknown) => {

@@ -46,14 +46,8 @@ export class Gates {
     return { sagaId: this.saga.sagaId, seq: this.signals.at(-1)?.seq ?? 0 };
   }
 
-  /** Whether any step of the saga ever waits. */
-  get exist(): boolean {
-    return this.definition.gates.size > 0;
-  }
-
   /** Entries that are durable: what they completed lets others begin to wait. */
   note(entries: readonly JournalEntry[]): void {
-    if (!this.exist) return;
     const now = this.clock.monotonic();
     for (const { kind, step, ageMs = 0 } of entries)
       if (kind === 'step_completed' && step !== null) this.completedAt.set(step, now - ageMs);

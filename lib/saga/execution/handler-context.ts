@@ -58,6 +58,7 @@ class HandlerContext {
   readonly #parts: ContextParts;
   #input: { readonly value: AnyRecord } | undefined;
   #results: AnyRecord | undefined;
+  #received: SignalRecord | undefined;
 
   constructor(parts: ContextParts) {
     const { source, attempt } = parts;
@@ -83,6 +84,14 @@ class HandlerContext {
   get results(): AnyRecord {
     this.#results ??= resultsOf(this.#parts.state);
     return this.#results;
+  }
+
+  /** The signal that the step waited for. */
+  protected get received(): SignalRecord | undefined {
+    const { signal } = stateOf(this.#parts.state, this.step);
+    if (signal === null) return undefined;
+    this.#received ??= JSON.parse(signal) as SignalRecord;
+    return this.#received;
   }
 
   get signal(): AbortSignal {
@@ -118,18 +127,9 @@ class WritingContext extends HandlerContext {
 
 export class StepContext extends WritingContext implements ActionContext<unknown, AnyRecord, unknown> {
   readonly phase = 'action';
-  readonly #signal: string | null;
-  #received: SignalRecord | undefined;
-
-  constructor(parts: ContextParts) {
-    super(parts);
-    this.#signal = stateOf(parts.state, this.step).signal;
-  }
 
   get signalPayload(): unknown {
-    if (this.#signal === null) return undefined;
-    this.#received ??= JSON.parse(this.#signal) as SignalRecord;
-    return this.#received.payload;
+    return this.received?.payload;
   }
 }
 

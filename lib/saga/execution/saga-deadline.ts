@@ -1,6 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
-import type { ClaimedSaga } from '../saga-storage.js';
 import { SagaTimeoutError } from '../state/errors.js';
 import type { Fact } from './fact.js';
 import { turnBack } from './saga-journal.js';
@@ -11,17 +10,17 @@ export class SagaDeadline {
   private cancelTimer: (() => void) | undefined;
 
   constructor(
-    private readonly saga: ClaimedSaga,
+    /** Milliseconds from the claim; negative when it had passed before. */
+    private readonly inMs: number,
     private readonly definition: SagaDefinition,
     private readonly clock: Clock,
   ) {
     this.claimedAt = clock.monotonic();
   }
 
-  /** Milliseconds; negative once it has passed, Infinity when there is none. */
+  /** Milliseconds; negative once it has passed. */
   get leftMs(): number {
-    const { deadlineInMs = Infinity } = this.saga;
-    return deadlineInMs - (this.clock.monotonic() - this.claimedAt);
+    return this.inMs - (this.clock.monotonic() - this.claimedAt);
   }
 
   /** The part of a rest that ends before it. Nothing is due any more at a deadline that has passed. */
@@ -32,7 +31,7 @@ export class SagaDeadline {
 
   /** It had passed before this process claimed the saga. */
   get missed(): boolean {
-    return (this.saga.deadlineInMs ?? Infinity) <= 0;
+    return this.inMs <= 0;
   }
 
   get error(): SagaTimeoutError {
@@ -47,7 +46,7 @@ export class SagaDeadline {
   /** Calls back when it passes here. */
   arm(passed: () => void): void {
     const { leftMs } = this;
-    if (leftMs > 0 && leftMs < Infinity) this.cancelTimer = this.clock.after(leftMs, passed);
+    if (leftMs > 0) this.cancelTimer = this.clock.after(leftMs, passed);
   }
 
   close(): void {

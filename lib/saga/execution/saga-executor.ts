@@ -122,13 +122,13 @@ export class SagaExecutor {
 
   /** Sagas that run here although one of their steps waits for a signal, with how many signals of theirs are known. */
   get awaiting(): readonly KnownSignals[] {
-    return [...this.runners.values()].flatMap(({ awaited }) => awaited ?? []);
+    return [...this.runners.values()].flatMap(({ gates }) => gates?.awaited ?? []);
   }
 
   /** Hands signals to the sagas that run here. */
   signalled(signals: readonly StoredSignal[]): void {
     for (const [sagaId, own] of groupBy(signals, (signal) => signal.sagaId))
-      this.runners.get(sagaId)?.signalled(own);
+      this.runners.get(sagaId)?.gates?.signalled(own);
   }
 
   /** Takes nothing more; what runs may finish. */
@@ -213,7 +213,8 @@ export class SagaExecutor {
   /** A saga that its definition cannot explain, or that kills its processes, is parked for an operator. */
   private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
     try {
-      const data = await this.storedSteps(saga);
+      // What is left in the code of a retired version does not say what its steps were.
+      const data = this.settings.registry.isRetired(saga) ? await this.storedSteps(saga) : undefined;
       return this.makeRunner(saga, data);
     } catch (error) {
       if (error instanceof StorageFault) this.loseOf(saga, error);
@@ -222,11 +223,8 @@ export class SagaExecutor {
     }
   }
 
-  /** What is left in the code of a retired version does not say what its steps were. */
-  private async storedSteps(saga: ClaimedSaga): Promise<DefinitionData | undefined> {
-    const { registry, storage } = this.settings;
-    if (!registry.isRetired(saga)) return undefined;
-    const { name, version, definition: hash } = saga;
+  private async storedSteps({ name, version, definition: hash }: ClaimedSaga): Promise<DefinitionData> {
+    const { storage } = this.settings;
     const text = await storage.findDefinition({ name, version, hash }).catch((error: unknown) => {
       throw new StorageFault(errorText(error), { cause: error });
     });

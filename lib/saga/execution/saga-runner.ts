@@ -8,7 +8,7 @@ import type { Telemetry } from '../../runtime/telemetry.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import { retiredError } from '../definition/retired-definition.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
-import type { ClaimedSaga, LateResult, SagaStorage, SagaWrite, StoredSignal } from '../saga-storage.js';
+import type { ClaimedSaga, LateResult, SagaStorage, SagaWrite } from '../saga-storage.js';
 import { FencedError, ShutdownError } from '../state/errors.js';
 import type { ResumeRecord } from '../state/journal.js';
 import { isUndone } from '../state/step-status.js';
@@ -80,7 +80,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   halting = false;
   private readonly journal: SagaJournal;
   private readonly jobs: ActiveJobs;
-  private readonly gates: GateKeeper;
+  /** Undefined when no step of the saga ever waits. */
+  readonly gates: GateKeeper | undefined;
   private readonly steps = new StepsHere();
   /** Whether what an earlier owner lost is noted. */
   private resumed = false;
@@ -90,7 +91,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   private over = false;
   private readonly lostActions: LostActions;
   private readonly claimedAt: number;
-  private readonly deadline: SagaDeadline;
+  private readonly deadline: SagaDeadline | undefined;
 
   /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
   constructor(
@@ -110,11 +111,15 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
-    this.gates = new GateKeeper(new Gates(saga, definition, clock), this.journal, this);
+    if (definition.gates.size > 0)
+      this.gates = new GateKeeper(new Gates(saga, definition, clock), this.journal, this);
     this.claimedAt = clock.monotonic();
     this.lostActions = new LostActions(saga, this.journal.state, settings);
-    this.deadline = new SagaDeadline(saga, definition, clock);
-    this.deadline.arm(() => void this.timeOut());
+    if (saga.deadlineInMs !== undefined) {
+      const deadline = new SagaDeadline(saga.deadlineInMs, definition, clock);
+      deadline.arm(() => void this.timeOut(deadline));
+      this.deadline = deadline;
+    }
   }
 
   /**
@@ -127,7 +132,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.reporter.begun(this.state());
     if (fresh) {
       this.startActions(this.saga.launch);
-      this.gates.open();
+      this.gates?.open();
     } else this.resume().catch((error: unknown) => this.lostTrack(error));
     if (this.halting) this.settle();
     return this.end.promise;
@@ -173,23 +178,13 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
 
   paused(): void {
     // Whoever let go of it now would lose what a handler that has not settled may still return.
-    if (this.halting || this.steps.unsettled > 0 || this.gates.mustLook) return;
-    const waitMs = this.gates.restMs;
+    if (this.halting || this.steps.unsettled > 0 || this.gates?.mustLook) return;
+    const waitMs = this.gates?.restMs;
     if (this.jobs.size === 0 && waitMs === undefined) return;
     const restMs = Math.min(this.jobs.restMs, waitMs ?? Infinity);
     if (restMs < MIN_REST_MS) return;
-    this.wakeAt = this.clock.monotonic() + this.deadline.cut(restMs);
+    this.wakeAt = this.clock.monotonic() + (this.deadline?.cut(restMs) ?? restMs);
     this.drain();
-  }
-
-  /** How many signals this process knows of, when a step waits for one here. */
-  get awaited() {
-    return this.halting ? undefined : this.gates.awaited;
-  }
-
-  /** Signals that have come since the saga was claimed. */
-  signalled(signals: readonly StoredSignal[]): void {
-    this.gates.signalled(signals);
   }
 
   /** Handlers that were called and have not settled, which only the end of the process ends. */
@@ -243,7 +238,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   written(write: Written): void {
     const { before, entries, launch, end, times, hasEvents } = write;
     this.wakeAt = undefined;
-    this.gates.note(entries);
+    this.gates?.note(entries);
     this.reporter.written(write, this.state());
     if (hasEvents) this.settings.wakeRelay();
     if (end) {
@@ -253,7 +248,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
       return;
     }
     this.startActions(launch);
-    if (entries.some(({ kind }) => kind === 'step_completed')) this.gates.open();
+    if (this.gates && entries.some(({ kind }) => kind === 'step_completed')) this.gates.open();
     const { status, failure } = this.state();
     if (status !== 'compensating') return;
     if (before.status === 'running') this.jobs.turnBack(failure);
@@ -280,29 +275,29 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
       const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data, events: [] };
       const turn = this.journal.mayCancel ? this.dueTurn() : undefined;
       const again = halting || turn ? [] : relaunches(state);
-      const opened = halting || turn ? [] : this.gates.openings;
+      const opened = halting || turn ? [] : (this.gates?.openings ?? []);
       await this.journal.write(turn ? [turn, resumed] : [resumed, ...opened], undefined, again);
     });
     this.resumed = true;
     if (this.halting) this.settle();
-    else this.gates.open();
+    else this.gates?.open();
   }
 
   /** What happened to the saga while nobody ran it. */
   private dueTurn(): Fact | undefined {
     if (this.saga.cancelRequested) return CANCELLED;
     if (this.definition.draft.retired) return turnBack(retiredError(this.definition));
-    return this.deadline.missed ? this.deadline.turn : undefined;
+    return this.deadline?.missed ? this.deadline.turn : undefined;
   }
 
   /** The saga's own limit: before the pivot it turns back, after it somebody should look. */
-  private timeOut(): Promise<void> {
+  private timeOut(deadline: SagaDeadline): Promise<void> {
     const work = this.journal.alone(async () => {
       if (this.journal.closedBy || this.journal.hasEnded) return;
-      if (this.journal.mayCancel) return this.journal.write([this.deadline.turn]);
+      if (this.journal.mayCancel) return this.journal.write([deadline.turn]);
       // Turned back already: then what it waits for is aborted.
-      if (this.state().status === 'compensating') this.jobs.abortActions(this.deadline.error);
-      else this.reporter.overdue(this.deadline.error.code);
+      if (this.state().status === 'compensating') this.jobs.abortActions(deadline.error);
+      else this.reporter.overdue(deadline.error.code);
     });
     return work.catch((error: unknown) => this.lostTrack(error));
   }
@@ -378,7 +373,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     const release = wakeInMs < Infinity ? { wakeInMs } : {};
     if (!this.isWaiting) return { release };
     const status = transition(this.state().status, 'waiting');
-    return { release, status, signalSeq: this.gates.awaited?.seq };
+    return { release, status, signalSeq: this.gates?.known?.seq };
   }
 
   /** An undo that waits is still compensating; only a saga that goes forward is waiting. */
@@ -393,8 +388,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
 
   private close(): void {
     this.over = true;
-    this.gates.close();
-    this.deadline.close();
+    this.gates?.close();
+    this.deadline?.close();
     this.jobs.close();
   }
 }
