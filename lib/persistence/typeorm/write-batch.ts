@@ -84,30 +84,31 @@ function entryValues({ sagas, writes }: WriteBatch): unknown[] | undefined {
 const VALUES: Readonly<Record<WriteInput, (batch: WriteBatch) => unknown>> = {
   sagas: ({ sagas }) => JSON.stringify(sagas.map(sagaRow)),
   writes: ({ writes }) => JSON.stringify(writes.map(writeRow)),
-  ids: ({ writes }) => writes.map(({ sagaId }) => sagaId),
   entries: ({ writes }) => JSON.stringify(writes.flatMap(entryRows)),
   events: ({ writes }) => JSON.stringify(writes.flatMap(eventRows)),
 };
 
 function sagaRow(saga: NewSaga) {
+  const { sagaId, idempotencyKey, launch, correlationId, tags } = saga;
   return {
-    id: saga.sagaId,
+    id: sagaId,
     name: saga.name,
     version: saga.version,
     definition: saga.definition,
     input: saga.input,
-    key: saga.idempotencyKey,
-    hash: saga.inputHash,
+    key: idempotencyKey,
+    hash: idempotencyKey === undefined ? undefined : saga.inputHash,
     owner: saga.owner,
-    launch: saga.launch,
-    correlation: saga.correlationId,
-    tags: saga.tags,
-    pivot: saga.launchesPivot,
+    launch: launch.length > 0 ? launch : undefined,
+    correlation: correlationId === sagaId ? undefined : correlationId,
+    tags: Object.keys(tags).length > 0 ? tags : undefined,
+    pivot: saga.launchesPivot || undefined,
     timeout: saga.timeoutMs,
     delay: saga.delayMs,
   };
 }
 
+/** What is not so, and what is not there, is left out: the text is half as long. */
 function writeRow(write: SagaWrite, n: number) {
   const { sagaId, epoch, entries, status, end, release, launchesPivot, signalSeq } = write;
   return {
@@ -115,12 +116,12 @@ function writeRow(write: SagaWrite, n: number) {
     id: sagaId,
     epoch,
     status,
-    bare: entries.length === 0,
-    pivot: launchesPivot === true,
-    ended: end !== undefined,
+    bare: entries.length === 0 || undefined,
+    pivot: launchesPivot === true || undefined,
+    ended: end !== undefined || undefined,
     results: end?.results,
     error: end?.error,
-    released: release !== undefined,
+    released: release !== undefined || undefined,
     wake: release?.wakeInMs,
     seen: signalSeq,
   };
@@ -131,10 +132,10 @@ function entryRows({ entries }: SagaWrite, n: number) {
     n,
     seq,
     kind,
-    step,
+    step: step ?? undefined,
     attempt,
-    launch,
-    data,
+    launch: launch.length > 0 ? launch : undefined,
+    data: data ?? undefined,
   }));
 }
 

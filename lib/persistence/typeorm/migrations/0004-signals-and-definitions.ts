@@ -27,6 +27,8 @@ const statements = (t: Tables) => [
     ADD COLUMN signal_seq integer NOT NULL DEFAULT 0,
     ADD COLUMN definition text NOT NULL DEFAULT ''`,
   `ALTER TABLE ${t.worker} ADD COLUMN definitions jsonb NOT NULL DEFAULT '[]'`,
+  // A saga's end is written beside its input, on the same page.
+  `ALTER TABLE ${t.payload} SET (fillfactor = 60)`,
   `CREATE INDEX saga_key_created ON ${t.key} (created_at)`,
 ];
 

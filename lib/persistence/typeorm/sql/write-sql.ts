@@ -19,8 +19,8 @@ export interface WriteShape {
   readonly waits: boolean;
 }
 
-/** Names of the parameters, each a JSON array of rows but for `ids`, an array of saga ids. */
-export type WriteInput = 'sagas' | 'writes' | 'ids' | 'entries' | 'events';
+/** Names of the parameters, each a JSON array of rows. */
+export type WriteInput = 'sagas' | 'writes' | 'entries' | 'events';
 
 export interface WriteStatement extends Statement {
   readonly inputs: readonly WriteInput[];
@@ -76,7 +76,8 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
   INSERT INTO ${t.instance} (id, name, version, definition, status, epoch, owner, launch, correlation_id, tags, pivot_launched,
     started_at, deadline_at, wake_at)
   SELECT id, name, version, definition, CASE WHEN delay IS NOT NULL THEN 'waiting' WHEN owner IS NULL THEN 'pending' ELSE 'running' END,
-    CASE WHEN owner IS NULL THEN 0 ELSE 1 END, owner, launch, correlation, tags, pivot,
+    CASE WHEN owner IS NULL THEN 0 ELSE 1 END, owner, coalesce(launch, '{}'), coalesce(correlation, id::text),
+    coalesce(tags, '{}'), pivot IS TRUE,
     clock_timestamp() + coalesce(delay, 0) * interval '1 millisecond',
     clock_timestamp() + (coalesce(delay, 0) + timeout) * interval '1 millisecond',
     clock_timestamp() + delay * interval '1 millisecond'
@@ -101,14 +102,14 @@ function appending(t: Tables, shape: WriteShape, rows: Rows): string[] {
     ended boolean, results text, error text, released boolean, pivot boolean, wake float8, seen int))`,
     `locked AS MATERIALIZED (
   SELECT i.id, i.epoch, i.cancel_requested_at IS NOT NULL AS cancelled, i.signal_seq FROM ${t.instance} i
-  WHERE i.id = ANY(${rows('ids')}::uuid[]) ORDER BY i.id FOR NO KEY UPDATE${shape.waits ? '' : ' SKIP LOCKED'})`,
+  WHERE i.id = ANY(ARRAY(SELECT id FROM w)) ORDER BY i.id FOR NO KEY UPDATE${shape.waits ? '' : ' SKIP LOCKED'})`,
     `held AS MATERIALIZED (
-  SELECT w.*, l.cancelled, NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed'))
+  SELECT w.*, l.cancelled, NOT (l.cancelled AND (w.pivot IS TRUE OR w.status IS NOT DISTINCT FROM 'completed'))
     AND (w.seen IS NULL OR w.seen = l.signal_seq) AS allowed
   FROM w JOIN locked l ON l.id = w.id AND l.epoch = w.epoch)`,
     `facts AS (
   INSERT INTO ${t.journal} (saga_id, seq, epoch, kind, step, attempt, launch, data)
-  SELECT held.id, e.seq, held.epoch, e.kind, e.step, e.attempt, e.launch, e.data
+  SELECT held.id, e.seq, held.epoch, e.kind, e.step, e.attempt, coalesce(e.launch, '{}'), e.data
   FROM json_to_recordset(${rows('entries')}::json) AS e (n int, seq int, kind text, step text, attempt int, launch text[], data text)
   JOIN held ON held.n = e.n AND held.allowed
   ON CONFLICT (saga_id, seq) DO NOTHING RETURNING saga_id)`,
@@ -130,7 +131,7 @@ const changed = (t: Tables) => `changed AS (
   SET status = coalesce(fresh.status, i.status),
       owner = CASE WHEN fresh.ended OR fresh.released THEN NULL ELSE i.owner END,
       ended_at = CASE WHEN fresh.ended THEN clock_timestamp() END,
-      pivot_launched = i.pivot_launched OR fresh.pivot,
+      pivot_launched = i.pivot_launched OR fresh.pivot IS TRUE,
       wake_at = CASE WHEN fresh.cancelled AND coalesce(fresh.status, i.status) <> 'compensating' AND fresh.wake IS NOT NULL
                      THEN clock_timestamp()
                      ELSE clock_timestamp() + fresh.wake * interval '1 millisecond' END
