@@ -40,7 +40,7 @@ export const MUTATIONS = [
   {
     name: 'a cancel that the completion does not see',
     file: WRITE_SQL,
-    from: "NOT (l.cancelled AND (w.pivot OR w.status IS NOT DISTINCT FROM 'completed'))",
+    from: "NOT (l.cancelled AND (w.pivot IS TRUE OR w.status IS NOT DISTINCT FROM 'completed'))",
     to: 'true',
     suite: CONFORMANCE,
   },

@@ -90,7 +90,10 @@ export async function startSagaProcess(
   const resolved = resolveOptions({ worker: { lease: '500ms' }, shutdownTimeout: '1s', ...options }, {});
   const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', reach });
   const runtime = new SagazRuntime({ options: resolved, persistence, clock: systemClock, log: quiet, reach });
-  for (const saga of [sagas].flat()) runtime.registry.add(saga);
+  for (const saga of [sagas].flat()) {
+    if (saga.draft.retired) runtime.registry.register([{ draft: saga.draft, source: saga }]);
+    else runtime.registry.add(saga);
+  }
   await runtime.open();
   await runtime.begin();
   const { engine } = (persistence.sagas as unknown as { settings: { engine: DataSource } }).settings;

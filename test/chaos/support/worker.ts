@@ -84,11 +84,22 @@ function say(message: FromWorker): void {
   if (process.connected) process.send?.(message);
 }
 
-/** The same sagas with other numbers: a process claims only the versions that it has. @param text first-last, or one */
+/**
+ * The same sagas with other numbers: a process claims only the versions that it has.
+ * @param text first-last, or one; version 1 and a slash before it: of that only the undos
+ */
 function versions(sagas: readonly SagaDefinition[], text: string): readonly SagaDefinition[] {
-  const [first = 1, last = first] = text.split('-').map(Number);
+  const whole = text.replace(/^1\//, '');
+  const [first = 1, last = first] = whole.split('-').map(Number);
   const numbers = Array.from({ length: last - first + 1 }, (_, n) => first + n);
-  return numbers.flatMap((version) => sagas.map((saga) => ({ ...saga, version })));
+  return [
+    ...(whole === text ? [] : sagas.map(retired)),
+    ...numbers.flatMap((version) => sagas.map((saga) => ({ ...saga, version }))),
+  ];
+}
+
+function retired(saga: SagaDefinition): SagaDefinition {
+  return { ...saga, draft: { ...saga.draft, steps: [], retired: true } };
 }
 
 /** @throws when it names no point */

@@ -29,9 +29,18 @@ export const terminal: Rule = (record) => {
   const ranOut = (kind: string) =>
     record.journal.some((entry) => entry.kind === kind && BY_TIME.includes(failureIn(entry).code ?? ''));
   const excused =
-    (status === 'compensated' && ranOut(KIND.failed)) || (status === 'failed' && ranOut(KIND.undoFailed));
+    (status === 'compensated' && isRetired(record)) ||
+    (status === 'compensated' && ranOut(KIND.failed)) ||
+    (status === 'failed' && ranOut(KIND.undoFailed));
   return excused ? [] : [`I1: it ended ${status}, not ${expected}`];
 };
+
+/** It was turned back because only the undos of its version were left. */
+function isRetired({ journal }: SagaRecord): boolean {
+  return journal.some(
+    (entry) => entry.kind === KIND.turned && failureIn(entry).code === 'SAGAZ_VERSION_NOT_REGISTERED',
+  );
+}
 
 /** I2: each effect of a completed saga is there, and none of its undos. */
 export const completed: Rule = (record) => {
