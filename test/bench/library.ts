@@ -6,6 +6,8 @@ interface Internals {
   typeOrmPersistence(application: DataSource, options: object): unknown;
   resolveOptions(options: object, environment: object): unknown;
   uuidV7(): string;
+  tablesOf(schema: string): unknown;
+  claimSql(tables: unknown): string;
   readonly systemClock: unknown;
   readonly SagazRuntime: new (settings: object) => Runtime;
 }
@@ -55,6 +57,8 @@ export async function internals(): Promise<Internals> {
       'sagaz-runtime.js',
       'options/resolve-options.js',
       'events/uuid-v7.js',
+      'persistence/typeorm/identifiers.js',
+      'persistence/typeorm/sql/saga-sql.js',
       'runtime/clock.js',
     ].map(load),
   );

@@ -2,12 +2,13 @@ import 'reflect-metadata';
 import { writeFile } from 'node:fs/promises';
 import type { Figure } from './bench.js';
 import { readCommand, UsageError, type Command } from './command-line.js';
+import { growthBench } from './growth/growth.bench.js';
 import { progressOn } from './progress.js';
 import { surroundings, table } from './report.js';
 import { sagasBench } from './sagas/sagas.bench.js';
 import { takeoverBench } from './takeover/takeover.bench.js';
 
-const BENCHES = [sagasBench, takeoverBench];
+const BENCHES = [sagasBench, takeoverBench, growthBench];
 
 async function main(args: readonly string[]): Promise<void> {
   const { bench, json, quick }: Command = readCommand(args, BENCHES);

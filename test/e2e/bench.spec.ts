@@ -14,6 +14,8 @@ const QUICK = [
 /** Of a peer, which is installed when it is needed. */
 const OF_PEERS = ['dbosC200', 'ratioToDbos'];
 
+const GROWTH = ['empty200', 'full200', 'ratioToEmpty', 'claimP50Ms', 'claimP99Ms'];
+
 const bench = (...args: string[]) => run(process.execPath, ['dist/bench/main.js', ...args]);
 
 describeWith('postgres', 'npm run bench', () => {
@@ -42,6 +44,13 @@ describeWith('postgres', 'npm run bench', () => {
     expect(stdout).toMatch(/^postgresql +\d+.*, fsync (on|off),/m);
   });
 
+  it('fills tables in the growth bench, and shows the plan of a claim', async () => {
+    const { stdout } = await bench('growth', '--quick');
+    expect(stdout).toMatch(/^ratioToEmpty +[\d.,]+ +bar: >= 0\.9 {2}(met|missed)$/m);
+    expect(stdout).toMatch(/^claimP99Ms +[\d.,]+ +ms +bar: <= 5 {2}(met|missed)$/m);
+    expect(stdout).toMatch(/Index Scan (using|on) saga_instance_due/);
+  });
+
   it.each([
     [['nope'], 'there is no bench "nope"'],
     [[], 'name a bench'],
@@ -61,5 +70,5 @@ it('has every figure of the benches in the reference', async () => {
   const page = await readFile('docs/reference/benchmarks.md', 'utf8');
   const [, section = ''] = page.split('## `npm run bench -- sagas`');
   const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, field]) => field);
-  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, 'p50Ms', 'p99Ms']));
+  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, ...GROWTH, 'p50Ms', 'p99Ms']));
 });

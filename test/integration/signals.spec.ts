@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SagazTelemetry } from '../../lib/runtime/telemetry.js';
 import { describeWith } from '../support/requirement.js';
 import { startSagaProcess, stopSagaProcesses, testSaga } from '../support/saga-process.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -28,16 +30,21 @@ describeWith('postgres', 'signals', () => {
     });
     const one = await startSagaProcess(database.url, saga, { worker: { lease: '5s' } });
     const two = await startSagaProcess(database.url, saga, { worker: { lease: '5s' } });
+    const parking = new Map<string, () => void>();
+    const stop = SagazTelemetry.subscribe('step.completed', ({ sagaId }) => parking.get(sagaId)?.());
     const starts = Array.from({ length: SAGAS }, async (_, n) => {
       const { sagaId } = await one.runtime.orchestrator.start('test', { n });
       const sender = n % 2 === 0 ? one : two;
-      // From the moment in which the saga exists to long after it has parked.
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+      const held = new Promise<void>((resolve) => parking.set(sagaId, resolve));
+      // From the moment in which the saga exists to long after it has parked, or just when it parks.
+      if (n % 4 < 2) await sleep(Math.random() * 400);
+      else await Promise.race([held, sleep(400)]).then(() => sleep(Math.random() * 12));
       const send = () => sender.runtime.orchestrator.signal(sagaId, 'approved', n, { id: `of ${n}` });
       const receipts = await Promise.all([send(), send()]);
       return { sagaId, n, fresh: receipts.filter(({ duplicate }) => !duplicate).length };
     });
     const sent = await Promise.all(starts);
+    stop();
     const ended = await Promise.all(
       sent.map(({ sagaId }) => one.runtime.orchestrator.result(sagaId, { timeout: '60s' })),
     );
