@@ -6,7 +6,7 @@ import pg from 'pg';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
 import { expectedFigures, type Figures, INITIAL_STOCK, writeData } from './order-service.data.js';
-import { expectFault, expectSuccess, SampleProcess } from './order-service.process.js';
+import { expectFault, expectSuccess, SampleProcess } from './sample.process.js';
 
 const NORTHWIND = '../shared/data/northwind';
 /** Nothing listens there: a run that gets as far as the database ends with another message. */

@@ -2,7 +2,7 @@ import pg from 'pg';
 import request from 'supertest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
-import { expectFault, SampleProcess } from './order-service.process.js';
+import { expectFault, SampleProcess } from './sample.process.js';
 
 describeWith('postgres', 'sample 01-order-service: npm start', () => {
   let database: TestDatabase;

@@ -1,7 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 
-const SAMPLE = 'dist/sample/01-order-service';
+/** Programs of the samples. */
+const ENTRIES = {
+  main: '01-order-service/main',
+  orders: '01-order-service/orders',
+  booking: '05-booking/main',
+} as const;
 
 export interface Ended {
   readonly code: number | null;
@@ -20,8 +25,8 @@ export class SampleProcess {
   private readonly news = new EventEmitter();
   private hasEnded = false;
 
-  constructor(entry: 'main' | 'orders', args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.child = spawn(process.execPath, [`${SAMPLE}/${entry}.js`, ...args], {
+  constructor(entry: keyof typeof ENTRIES, args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.child = spawn(process.execPath, [`dist/sample/${ENTRIES[entry]}.js`, ...args], {
       env: { ...process.env, NO_COLOR: '1', NODE_ENV: '', PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
