@@ -21,7 +21,7 @@ function blocksOf(page: string, language: string): readonly string[] {
   return fences.filter(([, found]) => found === language).map(([, , block]) => block ?? '');
 }
 
-describe.each(['defining-sagas'])('the guide %s', (name) => {
+describe.each(['defining-sagas', 'waiting'])('the guide %s', (name) => {
   const page = () => readFile(`docs/guides/${name}.md`, 'utf8');
   const example = () => readFile(`test/e2e/${name}-example.ts`, 'utf8');
 
