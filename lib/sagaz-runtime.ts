@@ -103,6 +103,7 @@ export class SagazRuntime {
     const { options, persistence } = this.settings;
     await persistence.open(this.telemetry);
     if (!this.works) return;
+    if (persistence.workers.sight === undefined) this.settings.log.warn(noSight(options.worker.lease));
     await this.lease.start();
     if (options.worker.sagas) this.executor.start();
   }
@@ -202,4 +203,12 @@ export class SagazRuntime {
     const { sagas, outbox } = this.settings.options.worker;
     return sagas || outbox;
   }
+}
+
+function noSight(leaseMs: number): string {
+  return (
+    'a connection pooler hides the sessions of the database: a process that dies is noticed only when its lease ' +
+    `has run out (${leaseMs} ms), and statements are planned anew each time; connect to PostgreSQL itself, or use ` +
+    "the pooler's session mode, to have it noticed within a second"
+  );
 }

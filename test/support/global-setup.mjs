@@ -1,7 +1,9 @@
+import { findPgBouncer } from './services/pgbouncer-program.mjs';
 import { findPostgres } from './services/find-postgres.mjs';
 
 /** Workers inherit DATABASE_URL; without it, `describeWith('postgres', ...)` skips or fails by SAGAZ_REQUIRE. */
 export default async function setup() {
+  process.env.PGBOUNCER ||= findPgBouncer() ?? '';
   try {
     const server = await findPostgres();
     process.env.DATABASE_URL = server.url;

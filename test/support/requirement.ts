@@ -3,6 +3,7 @@ const SERVICES = {
     variable: 'DATABASE_URL',
     reason: 'DATABASE_URL is not set and no server was found or started',
   },
+  pgbouncer: { variable: 'PGBOUNCER', reason: 'pgbouncer is not installed (Debian package pgbouncer)' },
   rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set' },
   redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set' },
   kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set' },

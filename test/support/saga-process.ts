@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import type { SagazModuleOptions } from '../../lib/options/sagaz-module-options.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
+import type { Log } from '../../lib/runtime/log.js';
 import { noProbe, type DebugProbe } from '../../lib/runtime/debug-points.js';
 import { systemClock } from '../../lib/runtime/clock.js';
 import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
@@ -79,17 +80,29 @@ interface Pool {
 const running = new Set<SagaProcess>();
 const quiet = { log: () => undefined, warn: () => undefined, error: () => undefined };
 
+export interface ProcessInternals {
+  readonly reach?: DebugProbe;
+  /** What a test wants to hear. Default: nothing. */
+  readonly log?: Partial<Log>;
+}
+
 /** The library as it runs in one process, without Nest: with a DataSource and an engine of its own. */
 export async function startSagaProcess(
   url: string,
   sagas: SagaDefinition | readonly SagaDefinition[],
   options: SagazModuleOptions = {},
-  { reach = noProbe }: { readonly reach?: DebugProbe } = {},
+  { reach = noProbe, log = {} }: ProcessInternals = {},
 ): Promise<SagaProcess> {
   const application = await new DataSource({ type: 'postgres', url }).initialize();
   const resolved = resolveOptions({ worker: { lease: '500ms' }, shutdownTimeout: '1s', ...options }, {});
   const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', reach });
-  const runtime = new SagazRuntime({ options: resolved, persistence, clock: systemClock, log: quiet, reach });
+  const runtime = new SagazRuntime({
+    options: resolved,
+    persistence,
+    clock: systemClock,
+    log: { ...quiet, ...log },
+    reach,
+  });
   for (const saga of [sagas].flat()) {
     if (saga.draft.retired) runtime.registry.register([{ draft: saga.draft, source: saga }]);
     else runtime.registry.add(saga);

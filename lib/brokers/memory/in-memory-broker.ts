@@ -30,7 +30,13 @@ export class InMemoryBroker extends MessageBroker {
   async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
     const outcomes = new Map<PublishItem, PublishOutcome>();
     const lanes = groupBy(batch, ({ key }) => shardOf(key));
-    await Promise.all([...lanes.values()].map((lane) => this.deliverLane(lane, signal, outcomes)));
+    // One listener for all lanes.
+    const limit = { signal, expired: aborted(signal) };
+    try {
+      await Promise.all([...lanes.values()].map((lane) => this.deliverLane(lane, limit, outcomes)));
+    } finally {
+      limit.expired.forget();
+    }
     return batch.map((item) => outcomes.get(item) ?? BEHIND);
   }
 
@@ -46,28 +52,25 @@ export class InMemoryBroker extends MessageBroker {
   /** Events of one lane go one after the other; what a failed one leaves behind of its key waits for it. */
   private async deliverLane(
     lane: readonly PublishItem[],
-    signal: AbortSignal,
+    limit: Limit,
     outcomes: Map<PublishItem, PublishOutcome>,
   ): Promise<void> {
     const failedKeys = new Set<string>();
     for (const item of lane) {
-      const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, signal);
+      const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, limit);
       if (outcome.status !== 'ok') failedKeys.add(item.key);
       outcomes.set(item, outcome);
     }
   }
 
-  private async deliver(item: PublishItem, signal: AbortSignal): Promise<PublishOutcome> {
+  private async deliver(item: PublishItem, { signal, expired }: Limit): Promise<PublishOutcome> {
     if (signal.aborted) return { status: 'retryable', reason: 'the publish time-out ended' };
     if (this.subscribers.size === 0) return { status: 'retryable', reason: 'no subscriber yet' };
-    const expired = aborted(signal);
     try {
       const ended = await Promise.race([this.toAll(item), expired.promise]);
       return ended ? { status: 'ok' } : { status: 'retryable', reason: 'its handler took too long' };
     } catch (error) {
       return { status: 'retryable', reason: `a handler failed: ${errorText(error)}` };
-    } finally {
-      expired.forget();
     }
   }
 
@@ -82,8 +85,20 @@ const BEHIND: PublishOutcome = {
   reason: 'an earlier event of its key was not delivered',
 };
 
-/** Resolves to false when the signal aborts, so that one slow handler does not keep back what is known of the others. */
-function aborted(signal: AbortSignal): { readonly promise: Promise<false>; forget(): void } {
+/** The time-out of one batch. */
+interface Limit {
+  readonly signal: AbortSignal;
+  readonly expired: Expiry;
+}
+
+interface Expiry {
+  /** Resolves to false when the signal aborts. */
+  readonly promise: Promise<false>;
+  forget(): void;
+}
+
+/** So that one slow handler does not keep back what is known of the others. */
+function aborted(signal: AbortSignal): Expiry {
   let tell: () => void = () => undefined;
   const promise = new Promise<false>((resolve) => {
     // A handler that ends in the same moment has ended.

@@ -23,10 +23,10 @@ export class Migrator {
     private readonly schema: string,
   ) {}
 
-  /** Applies what is missing, each migration in a transaction of its own; several processes may call it at once. */
+  /** Applies what is missing, all or nothing; several processes may call it at once. */
   async run(): Promise<void> {
     await this.refuseStandby();
-    if ((await this.missing()).length > 0) await this.exclusively((runner) => this.apply(runner));
+    if ((await this.missing()).length > 0) await this.migrate();
     await this.check();
   }
 
@@ -64,30 +64,38 @@ export class Migrator {
     }
   }
 
-  private async apply(runner: QueryRunner): Promise<void> {
-    for (const statement of migrationTableSql(this.schema)) await runner.query(statement);
-    // Read again: another process may have migrated while this one waited for the lock.
-    for (const migration of await this.missing()) {
-      await runner.startTransaction();
-      try {
-        for (const statement of statementsOf(migration, this.schema)) await runner.query(statement);
-        await runner.commitTransaction();
-      } catch (error) {
-        await runner.rollbackTransaction();
-        throw error;
-      }
-    }
-  }
-
-  /** Asks for the lock again and again instead of waiting inside the database, where a waiter would hold back vacuum. */
-  private async exclusively(work: (runner: QueryRunner) => Promise<void>): Promise<void> {
+  /**
+   * All in one transaction, whose lock ends with it: a pooler in transaction mode knows no locks of sessions. Asks for the
+   * lock again and again instead of waiting inside the database, where a waiter would hold back vacuum.
+   */
+  private async migrate(): Promise<void> {
     const runner = this.dataSource.createQueryRunner('master');
     try {
-      while (!(await tryLock(runner))) await sleep(LOCK_PAUSE_MS);
-      await work(runner).finally(() => runner.query('SELECT pg_advisory_unlock($1)', [LOCK_KEY]));
+      while (!(await this.attempt(runner))) await sleep(LOCK_PAUSE_MS);
     } finally {
       await runner.release();
     }
+  }
+
+  /** @returns false when another process is migrating */
+  private async attempt(runner: QueryRunner): Promise<boolean> {
+    await runner.startTransaction();
+    try {
+      const locked = await tryLock(runner);
+      if (locked) await this.apply(runner);
+      await runner.commitTransaction();
+      return locked;
+    } catch (error) {
+      await runner.rollbackTransaction();
+      throw error;
+    }
+  }
+
+  private async apply(runner: QueryRunner): Promise<void> {
+    for (const statement of migrationTableSql(this.schema)) await runner.query(statement);
+    // Read again: another process may have migrated while this one waited for the lock.
+    for (const migration of await this.missing())
+      for (const statement of statementsOf(migration, this.schema)) await runner.query(statement);
   }
 
   private async refuseStandby(): Promise<void> {
@@ -105,7 +113,7 @@ const HOW_TO_MIGRATE =
   "start once with the option migrations: 'run', or add sagazMigrations (from nestjs-sagaz/typeorm) to the migrations of your DataSource, or run the text of migrationSql()";
 
 async function tryLock(runner: QueryRunner): Promise<boolean> {
-  const [row] = (await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [LOCK_KEY])) as {
+  const [row] = (await runner.query('SELECT pg_try_advisory_xact_lock($1) AS locked', [LOCK_KEY])) as {
     locked: boolean;
   }[];
   return row?.locked === true;
