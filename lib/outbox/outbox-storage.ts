@@ -22,6 +22,8 @@ export interface ReadRequest {
   readonly previous: ReadSnapshot | undefined;
   /** Per shard, and for each of the three parts. */
   readonly limit: number;
+  /** A shard that was read before is read from its lowest pending id again. */
+  readonly fromTheStart?: boolean;
 }
 
 export interface ReadBatch {

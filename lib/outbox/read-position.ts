@@ -13,6 +13,8 @@ export class ReadPosition {
   private positions = new Map<number, bigint>();
   private snapshot: ReadSnapshot | undefined;
   private shardsWithRows = 0;
+  /** A shard has been set back since the last request. */
+  private setBack = false;
 
   /** New shards are read from their lowest pending id. */
   own(shards: readonly number[]): void {
@@ -27,7 +29,9 @@ export class ReadPosition {
 
   /** Reads a shard again from its lowest pending id. */
   restart(shard: number): void {
-    if (this.positions.has(shard)) this.positions.set(shard, 0n);
+    if (!this.positions.has(shard)) return;
+    this.positions.set(shard, 0n);
+    this.setBack = true;
   }
 
   /**
@@ -38,7 +42,10 @@ export class ReadPosition {
     const positions = new Map([...this.positions].filter(([shard]) => !paused.has(shard)));
     // A fixed share per shard would drain one hot key at a fraction of the rate.
     const shards = Math.min(this.shardsWithRows || positions.size, positions.size);
-    return { positions, previous: this.snapshot, limit: Math.ceil(batchSize / Math.max(1, shards)) };
+    const fromTheStart = this.setBack;
+    this.setBack = false;
+    const limit = Math.ceil(batchSize / Math.max(1, shards));
+    return { positions, previous: this.snapshot, limit, ...(fromTheStart && { fromTheStart }) };
   }
 
   /** Takes a batch and moves on. @returns the events to publish now, each shard's in the order of their ids */

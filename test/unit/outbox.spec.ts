@@ -649,7 +649,7 @@ describe('OutboxWorker', () => {
     write(...Array.from({ length: 20 }, (_, n) => ({ type: `${n}`, key: NORTH })));
     worker.start();
     await clock.advance(20_000);
-    expect(destination.batches.map(({ length }) => length)).toEqual([8, 4, 2, 1, 2, 4, 8, 5]);
+    expect(destination.batches.map(({ length }) => length)).toEqual([8, 4, 2, 1, 1, 2, 4, 8, 4]);
     expect(left()).toEqual([]);
     await worker.stop();
   });

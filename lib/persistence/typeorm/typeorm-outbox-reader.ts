@@ -1,5 +1,5 @@
-import type { QueryRunner } from 'typeorm';
 import type { OutboxReader, PendingEvent, ReadBatch, ReadRequest } from '../../outbox/outbox-storage.js';
+import { EngineConnection, type EngineConnectionOptions, type Statement } from './engine-connection.js';
 import type { Tables } from './identifiers.js';
 import { readSql } from './sql/outbox-sql.js';
 
@@ -21,21 +21,23 @@ interface Row {
 /** Above every transaction id: on the first read nothing is late. */
 const NO_XID = '18446744073709551615';
 
+/** Reads on a connection of its own; once that is lost it is of no use any more, because its snapshot is not. */
 export class TypeOrmOutboxReader implements OutboxReader {
-  private readonly text: string;
+  private readonly statement: Statement;
+  private readonly connection: EngineConnection;
+  private lost = false;
 
-  constructor(
-    private readonly runner: QueryRunner,
-    tables: Tables,
-  ) {
-    this.text = readSql(tables);
+  constructor(options: EngineConnectionOptions, tables: Tables) {
+    this.statement = { name: 'sagaz_read', text: readSql(tables) };
+    this.connection = new EngineConnection({ ...options, lost: () => void (this.lost = true) });
   }
 
   async read({ positions, previous, limit }: ReadRequest): Promise<ReadBatch> {
+    if (this.lost) throw new Error('the connection on which the outbox was read is lost');
     const shards = [...positions.keys()];
     const from = [...positions.values()].map(String);
     const parameters = [shards, from, previous?.inProgress ?? [], previous?.xmax ?? NO_XID, limit];
-    const rows = (await this.runner.query(this.text, parameters)) as Row[];
+    const rows = await this.connection.query<Row>(this.statement, parameters);
     const [, xmax = '', inProgress = ''] = (rows[0]?.snapshot ?? '').split(':');
     return {
       events: rows.flatMap((row) => (row.id === null ? [] : [toEvent(row, row.id)])),
@@ -44,7 +46,7 @@ export class TypeOrmOutboxReader implements OutboxReader {
   }
 
   close(): Promise<void> {
-    return this.runner.release();
+    return this.connection.close();
   }
 }
 

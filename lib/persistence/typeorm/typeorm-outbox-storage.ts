@@ -1,6 +1,8 @@
 import type { EntityManager } from 'typeorm';
+import { Turn } from '../../runtime/turn.js';
 import type { OutboxRecord } from '../../events/outbox-event.js';
 import { OutboxStorage, type OutboxReader, type PendingEvent } from '../../outbox/outbox-storage.js';
+import { EngineConnection, type Statement } from './engine-connection.js';
 import { eventArrays } from './event-arrays.js';
 import { openTransaction } from './open-transaction.js';
 import * as sql from './sql/outbox-sql.js';
@@ -9,8 +11,21 @@ import type { TypeOrmStorageSettings } from './typeorm-saga-storage.js';
 
 /** Events in PostgreSQL, written on the caller's transaction, read and removed on the engine's own connections. */
 export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
+  /** Batches are removed while the next one is read. */
+  private readonly remover: EngineConnection;
+  private readonly removal: Statement;
+  /** A connection takes one statement at a time. */
+  private readonly turn = new Turn();
+
   constructor(private readonly settings: TypeOrmStorageSettings) {
     super();
+    const { engine, named, tables } = settings;
+    this.remover = new EngineConnection({ engine, named });
+    this.removal = { name: 'sagaz_remove', text: sql.removeSql(tables) };
+  }
+
+  async close(): Promise<void> {
+    await this.remover.close();
   }
 
   async insert(tx: EntityManager, events: readonly OutboxRecord[]): Promise<void> {
@@ -39,16 +54,15 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     await this.settings.engine.query(sql.releaseShardsSql(this.settings.tables), [workerId]);
   }
 
-  async openReader(): Promise<OutboxReader> {
-    const runner = this.settings.engine.createQueryRunner('master');
-    await runner.connect();
-    return new TypeOrmOutboxReader(runner, this.settings.tables);
+  openReader(): Promise<OutboxReader> {
+    const { engine, named, tables } = this.settings;
+    return Promise.resolve(new TypeOrmOutboxReader({ engine, named }, tables));
   }
 
   async remove(events: readonly PendingEvent[]): Promise<void> {
     if (events.length === 0) return;
     const shards = events.map(({ shard }) => shard);
     const ids = events.map(({ id }) => String(id));
-    await this.settings.engine.query(sql.removeSql(this.settings.tables), [shards, ids]);
+    await this.turn.run(() => this.remover.query(this.removal, [shards, ids]));
   }
 }

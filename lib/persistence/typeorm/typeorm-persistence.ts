@@ -65,10 +65,11 @@ export function typeOrmPersistence(
   const migrator = new Migrator(engine, schema);
   const sagas = new TypeOrmSagaStorage(settings);
   const workers = new TypeOrmWorkerStorage(settings);
+  const outbox = new TypeOrmOutboxStorage(settings);
   return {
     sagas,
     workers,
-    outbox: new TypeOrmOutboxStorage(settings),
+    outbox,
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {
       await openEngine(engine);
@@ -82,6 +83,7 @@ export function typeOrmPersistence(
       commits.close();
       await sagas.close();
       await workers.close();
+      await outbox.close();
       if (engine.isInitialized) await engine.destroy();
     },
   };
