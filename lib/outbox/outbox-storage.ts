@@ -4,7 +4,8 @@ import type { OutboxRecord } from '../events/outbox-event.js';
 export interface PendingEvent extends OutboxRecord {
   /** Position in the outbox; grows, and never leaves the database's side of the relay. */
   readonly id: bigint;
-  readonly createdAt: Date;
+  /** When it was written, by the clock of the storage: milliseconds since the epoch. */
+  readonly createdMs: number;
 }
 
 /** What a snapshot of the database could not see yet: where rows may still appear behind the position. */

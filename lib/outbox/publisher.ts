@@ -56,7 +56,10 @@ export class Publisher {
     if (!destination) return { outcomes: [], reason: `no broker is named "${name}" in this process` };
     const limit = new AbortController();
     const done = new AbortController();
-    const work = destination.publish(group.map(toItem), limit.signal);
+    const work = destination.publish(
+      group.map((event) => new OutboxItem(event)),
+      limit.signal,
+    );
     const expiry = this.clock.delay(ms, done.signal).then(async () => {
       if (!done.signal.aborted) limit.abort();
       await this.clock.delay(graceMs, done.signal);
@@ -75,8 +78,25 @@ export class Publisher {
   }
 }
 
-function toItem({ eventId, type, key, payload, headers, createdAt }: PendingEvent): PublishItem {
-  const own = JSON.parse(headers) as Record<string, string>;
-  const occurredAt = new Date(createdAt).toISOString();
-  return { eventId, type, key, payload, headers: { ...own, id: eventId, type, key, occurredAt } };
+/** Headers are put together when a broker asks for them. */
+class OutboxItem implements PublishItem {
+  readonly eventId: string;
+  readonly type: string;
+  readonly key: string;
+  readonly payload: string;
+  readonly #event: PendingEvent;
+
+  constructor(event: PendingEvent) {
+    this.#event = event;
+    this.eventId = event.eventId;
+    this.type = event.type;
+    this.key = event.key;
+    this.payload = event.payload;
+  }
+
+  get headers(): Readonly<Record<string, string>> {
+    const { eventId: id, type, key, headers, createdMs } = this.#event;
+    const own = JSON.parse(headers) as Record<string, string>;
+    return { ...own, id, type, key, occurredAt: new Date(createdMs).toISOString() };
+  }
 }

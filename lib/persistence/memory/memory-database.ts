@@ -63,7 +63,7 @@ export class MemoryDatabase {
   addEvents(records: readonly OutboxRecord[]): void {
     for (const record of records) {
       const id = ++this.lastEventId;
-      this.events.set(id, { ...record, id, createdAt: new Date() });
+      this.events.set(id, { ...record, id, createdMs: Date.now() });
     }
   }
 

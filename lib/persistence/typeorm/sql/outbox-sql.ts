@@ -15,29 +15,29 @@ export function eventsFrom(first: number): string {
 export const insertEventsSql = (t: Tables) =>
   `INSERT INTO ${t.outbox} (${EVENT_COLUMNS}) ${eventsFrom(1)} ORDER BY ordinality`;
 
-const COLUMNS =
-  'o.id, o.shard, o.event_id, o.destination, o.type, o.key, o.aggregate_type, o.aggregate_id, o.payload, o.headers, o.created_at';
+const COLUMNS = `o.id, o.shard, o.event_id AS "eventId", o.destination, o.type, o.key, o.aggregate_type AS "aggregateType",
+  o.aggregate_id AS "aggregateId", o.payload, o.headers, date_part('epoch', o.created_at) * 1000 AS "createdMs"`;
 
 /**
- * Reads pending events of the given shards in one statement, hence one snapshot, which is returned too. Three parts
- * for each shard: above the position (primary key); behind it, of transactions that were in progress in the previous
- * snapshot, and of those that began after it (both by the index on xid, which finds next to nothing).
+ * Reads pending events of the given shards in one statement, hence one snapshot, which is returned in a row of its own.
+ * Three parts for each shard: above the position (primary key); behind it, of transactions that were in progress in the
+ * previous snapshot, and of those that began after it (both by the index on xid, which finds next to nothing).
  * Locks nothing. A transaction that commits later is found by the next read.
  */
 export const readSql = (t: Tables) => `
-SELECT e.*, s.snapshot FROM (SELECT pg_current_snapshot()::text AS snapshot) s LEFT JOIN (
-  SELECT r.* FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, position), LATERAL (
-    (SELECT ${COLUMNS} FROM ${t.outbox} o
-     WHERE o.shard = p.shard AND o.id > p.position ORDER BY o.shard, o.id LIMIT $5)
-    UNION ALL
-    (SELECT ${COLUMNS} FROM ${t.outbox} o
-     WHERE o.xid = ANY($3::xid8[]) AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
-    UNION ALL
-    (SELECT ${COLUMNS} FROM ${t.outbox} o
-     WHERE o.xid >= $4::xid8 AND o.xid < pg_snapshot_xmax(pg_current_snapshot())
-       AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
-  ) r
-) e ON true`;
+SELECT r.*, NULL AS snapshot FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, position), LATERAL (
+  (SELECT ${COLUMNS} FROM ${t.outbox} o
+   WHERE o.shard = p.shard AND o.id > p.position ORDER BY o.shard, o.id LIMIT $5)
+  UNION ALL
+  (SELECT ${COLUMNS} FROM ${t.outbox} o
+   WHERE o.xid = ANY($3::xid8[]) AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
+  UNION ALL
+  (SELECT ${COLUMNS} FROM ${t.outbox} o
+   WHERE o.xid >= $4::xid8 AND o.xid < pg_snapshot_xmax(pg_current_snapshot())
+     AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
+) r
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_current_snapshot()::text`;
 
 /** By both columns of the primary key; by id alone it would scan the table. */
 export const removeSql = (t: Tables) => `
