@@ -42,6 +42,6 @@ export async function interleaved<K extends string>(
 }
 
 /** The middle one; the number of values is odd. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }

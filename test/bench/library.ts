@@ -1,5 +1,5 @@
 import { DataSource } from 'typeorm';
-import type { SagaOrchestrator } from 'nestjs-sagaz';
+import type { MessageBroker, SagaOrchestrator } from 'nestjs-sagaz';
 
 /** What the benches use of the library beyond its exports: only there can group commit be switched off. */
 interface Internals {
@@ -31,22 +31,35 @@ export interface Library {
 const QUIET = { log: () => undefined, warn: console.warn, error: console.error };
 
 export async function openLibrary(url: string, { groupCommit = true } = {}): Promise<Library> {
+  const { runtime, close } = await openRuntime(url, {}, groupCommit ? {} : { groupCommit: false });
+  return { orchestrator: runtime.orchestrator, begin: () => runtime.begin(), close };
+}
+
+/** The relay of one process, which starts at once; sagas are left alone. */
+export async function openRelay(url: string, broker: MessageBroker): Promise<{ close(): Promise<void> }> {
+  const { runtime, close } = await openRuntime(url, { broker, worker: { sagas: false } }, {});
+  await runtime.begin();
+  return { close };
+}
+
+/** Makes the library's tables. */
+export async function migrate(url: string): Promise<void> {
+  await (await openRuntime(url, { worker: false }, {})).close();
+}
+
+async function openRuntime(url: string, given: object, switches: object) {
   const { typeOrmPersistence, SagazRuntime, resolveOptions, systemClock } = await internals();
   const application = await new DataSource({ type: 'postgres', url }).initialize();
-  const switches = groupCommit ? {} : { groupCommit: false };
   const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', ...switches });
-  const options = resolveOptions({}, {});
+  const options = resolveOptions(given, {});
   const runtime = new SagazRuntime({ options, persistence, clock: systemClock, log: QUIET });
   await runtime.open();
-  return {
-    orchestrator: runtime.orchestrator,
-    begin: () => runtime.begin(),
-    close: async () => {
-      await runtime.drain();
-      await runtime.close();
-      await application.destroy();
-    },
+  const close = async () => {
+    await runtime.drain();
+    await runtime.close();
+    await application.destroy();
   };
+  return { runtime, close };
 }
 
 export async function internals(): Promise<Internals> {

@@ -35,7 +35,7 @@ export class Peer {
   }
 
   /** @throws Error when the peer's process ends instead of answering */
-  async rate(load: Load): Promise<number> {
+  async rate(load: Load | { readonly events: number }): Promise<number> {
     this.child.send(load);
     const [{ rate }] = (await answerOf(this.child, this.program)) as [{ rate: number }];
     return rate;

@@ -12,7 +12,11 @@ const QUICK = [
   ...['memory', 'memoryBare', 'ratioToBare', 'stepCost10', 'stepCost200', 'growth'],
 ];
 /** Of a peer, which is installed when it is needed. */
-const OF_PEERS = ['dbosC200', 'ratioToDbos'];
+const OF_PEERS = ['dbosC200', 'ratioToDbos', 'graphile', 'pgboss', 'ratioToGraphile', 'ratioToPgboss'];
+const DRAIN = [
+  ...['ours', 'bare', 'oneKey', 'clean1M', 'heldReader', 'heldWriter'],
+  ...['ratioToBare', 'oneKeyToOurs', 'readerToClean', 'writerToClean'],
+];
 
 const GROWTH = ['empty200', 'full200', 'ratioToEmpty', 'claimP50Ms', 'claimP99Ms'];
 
@@ -44,6 +48,14 @@ describeWith('postgres', 'npm run bench', () => {
     expect(stdout).toMatch(/^postgresql +\d+.*, fsync (on|off),/m);
   });
 
+  it('drains the outbox in the outbox-drain bench', async () => {
+    const file = path.join(folder, 'drain.json');
+    await bench('outbox-drain', '--quick', '--json', file);
+    const figures = JSON.parse(await readFile(file, 'utf8')) as Record<string, number>;
+    expect(Object.keys(figures)).toEqual(DRAIN);
+    for (const [field, value] of Object.entries(figures)) expect([field, value > 0]).toEqual([field, true]);
+  });
+
   it('fills tables in the growth bench, and shows the plan of a claim', async () => {
     const { stdout } = await bench('growth', '--quick');
     expect(stdout).toMatch(/^ratioToEmpty +[\d.,]+ +bar: >= 0\.9 {2}(met|missed)$/m);
@@ -70,5 +82,5 @@ it('has every figure of the benches in the reference', async () => {
   const page = await readFile('docs/reference/benchmarks.md', 'utf8');
   const [, section = ''] = page.split('## `npm run bench -- sagas`');
   const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, field]) => field);
-  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, ...GROWTH, 'p50Ms', 'p99Ms']));
+  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, ...GROWTH, ...DRAIN, 'p50Ms', 'p99Ms']));
 });
