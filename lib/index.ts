@@ -33,6 +33,8 @@ export {
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
 export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
+export { OutboxAdmin, type DeadLetterQuery } from './admin/outbox-admin.js';
+export type { DeadLetter, DeadLetterFilter } from './outbox/retry-storage.js';
 export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
 export type { SagaQuery } from './admin/saga-query.js';
 export type { SagaMoment } from './admin/saga-moment.js';

@@ -1,4 +1,5 @@
 import { Logger, Module, type FactoryProvider } from '@nestjs/common';
+import { OutboxAdmin } from './admin/outbox-admin.js';
 import { SagaAdmin } from './admin/saga-admin.js';
 import type { DataSource } from 'typeorm';
 import { MessageBroker } from './brokers/message-broker.js';
@@ -54,6 +55,7 @@ const injectables = [
   part(SagaOrchestrator, (it) => it.orchestrator),
   part(Outbox, (it) => it.outbox),
   part(SagaAdmin, (it) => it.sagaAdmin),
+  part(OutboxAdmin, (it) => it.outboxAdmin),
   part(OutboxWorker, (it) => it.relay),
   part(SagaStorage, (it) => it.persistence.sagas),
   part(OutboxStorage, (it) => it.persistence.outbox),

@@ -1,6 +1,8 @@
+import { OutboxAdmin } from './admin/outbox-admin.js';
 import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
+import { OutboxRetries } from './outbox/outbox-retries.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Publisher } from './outbox/publisher.js';
 import type { Persistence } from './persistence/persistence.js';
@@ -33,6 +35,7 @@ export class SagazRuntime {
   readonly orchestrator: SagaOrchestrator;
   readonly outbox: Outbox;
   readonly sagaAdmin: SagaAdmin;
+  readonly outboxAdmin: OutboxAdmin;
   readonly relay: OutboxWorker;
   readonly telemetry: Telemetry;
   private readonly lease: WorkerLease;
@@ -73,6 +76,7 @@ export class SagazRuntime {
     const { retention: retentionMs, keyRetention: keyRetentionMs } = options.sagas;
     this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
     this.sagaAdmin = new SagaAdmin(common);
+    this.outboxAdmin = new OutboxAdmin(persistence.retries);
     const { resolveManager } = options;
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
   }
@@ -80,8 +84,12 @@ export class SagazRuntime {
   private makeRelay(log: Log): OutboxWorker {
     const { options, persistence, clock } = this.settings;
     const { destinations, outbox, worker } = options;
+    const { telemetry, lease: identity } = this;
+    const retries = new OutboxRetries({
+      ...{ clock, telemetry, storage: persistence.retries, policy: outbox.retry },
+    });
     return new OutboxWorker({
-      ...{ clock, log, identity: this.lease, leaseMs: worker.lease, storage: persistence.outbox },
+      ...{ clock, log, telemetry, retries, identity, leaseMs: worker.lease, storage: persistence.outbox },
       publisher: new Publisher(destinations, outbox.publishTimeout, clock),
       batchSize: outbox.batchSize,
       pollIntervalMs: outbox.pollInterval,

@@ -4,6 +4,7 @@ import { InMemoryBroker } from '../brokers/memory/in-memory-broker.js';
 import type { MessageBroker } from '../brokers/message-broker.js';
 import type { EventRules } from '../events/event-factory.js';
 import {
+  atLeast,
   bool,
   callable,
   duration,
@@ -52,6 +53,13 @@ const read = section({
   outbox: section({
     batchSize: integer(1000, { max: 10_000 }),
     publishTimeout: duration('10s', { min: 1 }),
+    retry: section({
+      maxAttempts: integer(10),
+      initialInterval: duration('1s'),
+      multiplier: atLeast(2, 1),
+      maxInterval: duration('5m'),
+      jitter: oneOf(['full', 'none'], 'full'),
+    }),
     pollInterval: duration('25ms', { min: 1 }),
     maxPollInterval: duration('1s', { min: 1 }),
   }),

@@ -1,6 +1,7 @@
 import type { MessageBroker } from '../brokers/message-broker.js';
 import type { Duration } from '../runtime/duration.js';
 import type { SagaDefaults } from '../saga/definition/saga-options.js';
+import type { RetryOptions } from '../saga/retry/retry-policy.js';
 import type { EntityManager } from '../typeorm-alias.js';
 
 /** Options of `SagazModule.forRoot`. Everything may be left out. */
@@ -51,6 +52,11 @@ export interface OutboxOptions {
   batchSize?: number | undefined;
   /** Limit of one batch. Default `'10s'`. */
   publishTimeout?: Duration | undefined;
+  /**
+   * Attempts of an event that its destination refuses; then it is a dead letter. A destination that is down uses up none.
+   * Default 10 attempts, `'1s'` x 2 up to `'5m'`, full jitter.
+   */
+  retry?: Omit<RetryOptions, 'maxElapsed' | 'retryIf'> | undefined;
   /** Pause after a look that found nothing; doubles up to `maxPollInterval`. Default `'25ms'`. */
   pollInterval?: Duration | undefined;
   /** Default `'1s'`. */

@@ -1,18 +1,21 @@
-import type { PublishOutcome } from '../events/publish.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
+import type { Telemetry } from '../runtime/telemetry.js';
 import { PollingLoop } from '../runtime/polling-loop.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import type { OutboxReader, OutboxStorage, PendingEvent, ReadBatch, ReadRequest } from './outbox-storage.js';
-import type { Publisher } from './publisher.js';
+import type { PublishedGroup, Publishable, Publisher } from './publisher.js';
 import { ReadPosition } from './read-position.js';
-import { ShardPauses } from './shard-pauses.js';
+import { CircuitBreakers } from './circuit-breakers.js';
+import type { OutboxRetries } from './outbox-retries.js';
 
 export interface OutboxWorkerSettings {
   readonly identity: WorkerIdentity;
   readonly leaseMs: number;
   readonly storage: OutboxStorage;
   readonly publisher: Publisher;
+  readonly retries: OutboxRetries;
+  readonly telemetry: Telemetry;
   /** Events per read, all shards together. */
   readonly batchSize: number;
   readonly pollIntervalMs: number;
@@ -23,7 +26,8 @@ export interface OutboxWorkerSettings {
 
 const LEASE_INTERVAL_MS = 1_000;
 const LEASE_LOST = 'the lease of this worker has run out';
-const FAILURES_UNTIL_WARNING = 4;
+/** A blip, or a subscriber that comes a moment after the start, is not worth an alarm. */
+const FAILURES_UNTIL_ALARM = 4;
 
 /** A read that was begun while the batch before it was on its way. */
 interface ReadAhead {
@@ -34,14 +38,13 @@ interface ReadAhead {
 /**
  * The relay: leases shards, reads their events in order, publishes a batch, removes what the broker took, reads on.
  * One relay per shard gives order per key. No transaction is open while publishing. The next batch is read while one is
- * published, and that one is removed while the next one is published; but a batch goes out only when everything is known
- * of the one before. An event that could not be published stays where it is; its shard pauses and is then read again from
- * there, when nothing of it is on its way any more.
+ * published and removed; but a batch goes out only when everything is known of the one before, and that one is gone. An event that its destination refuses leaves for the side table (OutboxRetries). While a destination
+ * is down its events stay where they are, and are read again from the lowest pending one when it is tried again.
  */
 export class OutboxWorker {
   private readonly loop: PollingLoop;
   private readonly position = new ReadPosition();
-  private readonly pauses: ShardPauses;
+  private readonly breakers: CircuitBreakers;
   private reader: OutboxReader | undefined;
   private ahead: ReadAhead | undefined;
   /** The removal of the last batch. */
@@ -52,7 +55,7 @@ export class OutboxWorker {
 
   constructor(private readonly settings: OutboxWorkerSettings) {
     this.batchSize = settings.batchSize;
-    this.pauses = new ShardPauses(settings.clock);
+    this.breakers = new CircuitBreakers(settings.clock);
     this.loop = new PollingLoop({
       ...settings,
       name: 'relaying events',
@@ -95,30 +98,81 @@ export class OutboxWorker {
     const { clock, storage, identity, leaseMs } = this.settings;
     if (clock.monotonic() < this.leaseAt) return;
     await this.settle();
-    this.position.own(await storage.leaseShards(identity.id));
+    const shards = await storage.leaseShards(identity.id);
+    this.position.own(shards);
+    await this.settings.retries.own(shards);
     this.leaseAt = clock.monotonic() + Math.min(LEASE_INTERVAL_MS, leaseMs / 5);
   }
 
   private async relay(): Promise<boolean> {
+    const retried = this.settings.retries.due ? await this.retry() : 0;
+    // What waited for a destination is read again.
+    if (this.breakers.takeHalfOpen()) await this.startOver();
     const ahead = this.ahead ?? (await this.beginRead());
     this.ahead = undefined;
-    if (!ahead) return false;
-    const events = this.position.accept(await ahead.read, ahead.request);
-    if (events.length === 0) return false;
+    if (!ahead) return retried > 0;
+    const read = this.position.accept(await ahead.read, ahead.request);
+    if (read.length === 0) return retried > 0;
     this.ahead = await this.beginRead();
-    const outcomes = await this.publish(events);
-    const taken = events.filter((event) => outcomes.get(event)?.status === 'ok');
-    await this.remove(taken);
+    // A crash repeats one batch, not two.
+    await this.removing;
+    const { open } = this.breakers;
+    const events = open.size === 0 ? read : read.filter(({ destination }) => !open.has(destination));
+    const taken = await this.take(await this.publish(await this.settings.retries.sort(events)));
+    this.adapt(events.length, taken);
+    // When all of it waits for destinations that are down, there is time.
+    return taken + retried > 0;
+  }
+
+  /** @returns how many events are out of the outbox */
+  private async take(groups: readonly PublishedGroup<PendingEvent>[]): Promise<number> {
+    const published: PendingEvent[] = [];
+    let settled = 0;
+    for (const group of groups) {
+      if (group.outage !== undefined) continue;
+      const { events, outcomes } = group;
+      for (const [index, event] of events.entries())
+        if (outcomes[index]?.status === 'ok') published.push(event);
+      settled += outcomes.filter((outcome) => outcome !== undefined).length;
+    }
+    this.remove(published);
+    const count = groups.reduce((sum, { events }) => sum + events.length, 0);
+    if (published.length < count) await this.takeTrouble(groups);
+    return settled;
+  }
+
+  /** When nothing is on its way: what was read ahead is read again. */
+  private async takeTrouble(groups: readonly PublishedGroup<PendingEvent>[]): Promise<void> {
+    await this.settle();
+    for (const group of groups) {
+      if (group.outage !== undefined) continue;
+      await this.settings.retries.takeFailures(group);
+      for (const [index, { shard }] of group.events.entries())
+        if (group.outcomes[index] === undefined) this.position.restart(shard);
+    }
+  }
+
+  /** @returns how many events of the side table are gone */
+  private async retry(): Promise<number> {
+    const { retries } = this.settings;
+    const due = await retries.begin(this.breakers.open);
+    return due.length === 0 ? 0 : retries.finish(await this.publish(due));
+  }
+
+  /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
+  private adapt(events: number, taken: number): void {
+    if (events === 0) return;
     const { batchSize } = this.settings;
-    this.batchSize =
-      taken.length === 0 ? Math.ceil(this.batchSize / 2) : Math.min(batchSize, this.batchSize * 2);
-    if (taken.length < events.length) await this.settle();
-    this.holdBack(outcomes);
-    return taken.length > 0;
+    this.batchSize = taken === 0 ? Math.ceil(this.batchSize / 2) : Math.min(batchSize, this.batchSize * 2);
+  }
+
+  private async startOver(): Promise<void> {
+    await this.settle();
+    this.position.startOver();
   }
 
   private async beginRead(): Promise<ReadAhead | undefined> {
-    const request = this.position.request(this.pauses.current(), this.batchSize);
+    const request = this.position.request(new Set(this.settings.retries.overfull), this.batchSize);
     if (request.positions.size === 0) return undefined;
     // From the lowest pending id on: what was published must not be pending any more.
     if (request.fromTheStart) await this.removing;
@@ -128,17 +182,32 @@ export class OutboxWorker {
     return { request, read };
   }
 
-  private publish(events: readonly PendingEvent[]): Promise<ReadonlyMap<PendingEvent, PublishOutcome>> {
-    const { identity, publisher } = this.settings;
+  private async publish<E extends Publishable>(events: readonly E[]): Promise<readonly PublishedGroup<E>[]> {
+    const { identity, publisher, telemetry, clock } = this.settings;
+    if (events.length === 0) return [];
     const remainingMs = identity.remainingMs();
     // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
     if (remainingMs <= 0) throw new Error(LEASE_LOST);
-    return publisher.publish(events, remainingMs);
+    const beganAt = clock.monotonic();
+    const groups = await publisher.publish(events, remainingMs);
+    for (const { destination, outcomes, outage } of groups) {
+      this.judge(destination, outage);
+      const count = outcomes.filter((outcome) => outcome?.status === 'ok').length;
+      const durationMs = clock.monotonic() - beganAt;
+      if (count > 0) telemetry.emit('outbox.published', () => ({ destination, count, durationMs }));
+    }
+    return groups;
   }
 
-  /** One removal at a time; resolves when the one before has ended. */
-  private async remove(taken: readonly PendingEvent[]): Promise<void> {
-    await this.removing;
+  private judge(destination: string, outage: string | undefined): void {
+    const { telemetry } = this.settings;
+    if (outage === undefined) {
+      if (this.breakers.close(destination)) telemetry.emit('outbox.circuit-closed', () => ({ destination }));
+    } else if (this.breakers.trip(destination) === FAILURES_UNTIL_ALARM)
+      telemetry.emit('outbox.circuit-opened', () => ({ destination, reason: outage }));
+  }
+
+  private remove(taken: readonly PendingEvent[]): void {
     this.removing = this.settings.storage.remove(taken);
     this.removing.catch(() => undefined);
   }
@@ -151,31 +220,11 @@ export class OutboxWorker {
     await this.removing;
   }
 
-  /** Rests the shards that had a failure, and ends the rest of those that had none. */
-  private holdBack(outcomes: ReadonlyMap<PendingEvent, PublishOutcome>): void {
-    const failed = new Map<number, string>();
-    for (const [{ shard, destination, type }, outcome] of outcomes) {
-      if (outcome.status === 'ok') continue;
-      if (!failed.has(shard)) failed.set(shard, `"${type}" to ${destination}: ${outcome.reason}`);
-    }
-    for (const shard of new Set([...outcomes.keys()].map((event) => event.shard))) {
-      const reason = failed.get(shard);
-      if (reason === undefined) this.pauses.clear(shard);
-      else this.rest(shard, reason);
-    }
-  }
-
-  private rest(shard: number, reason: string): void {
-    this.position.restart(shard);
-    // A blip, or a subscriber that comes a moment after the start, is not worth a line.
-    if (this.pauses.add(shard) === FAILURES_UNTIL_WARNING)
-      this.settings.log.warn(`event not published, trying again: ${reason}`);
-  }
-
   private async closeReader(): Promise<void> {
     await this.settle().catch(() => undefined);
     this.removing = Promise.resolve();
     this.position.forget();
+    this.settings.retries.forget();
     const reader = this.reader;
     this.reader = undefined;
     await reader?.close().catch(() => undefined);

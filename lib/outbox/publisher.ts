@@ -2,19 +2,52 @@ import type { PublishItem, PublishOutcome } from '../events/publish.js';
 import type { Clock } from '../runtime/clock.js';
 import { errorText } from '../runtime/error-text.js';
 import { groupBy } from '../runtime/group-by.js';
-import type { PendingEvent } from './outbox-storage.js';
+import { within } from '../runtime/within.js';
 
 /** Where events of one destination go: a broker, by shape. */
 export interface Destination {
   publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
+  ping(): Promise<void>;
+}
+
+/** An event that can be published, from wherever it was read. */
+export interface Publishable {
+  readonly eventId: string;
+  readonly destination: string;
+  readonly type: string;
+  readonly key: string;
+  readonly payload: string;
+  readonly headers: string;
+  readonly createdMs: number;
+}
+
+/** What became of the events of one destination. */
+export interface PublishedGroup<E> {
+  readonly destination: string;
+  readonly events: readonly E[];
+  /** In the order of the events; undefined where the time-out came first, while the destination took others. */
+  readonly outcomes: readonly (PublishOutcome | undefined)[];
+  /** Why the destination as a whole took nothing: its events are not to blame. */
+  readonly outage: string | undefined;
 }
 
 /** How long, and at most a tenth of the outer limit, a broker may take after the time-out to say which events it took before it. */
 const PARTIAL_GRACE_MS = 500;
+/** A broker that does not answer a ping within it is down. */
+const PING_TIMEOUT_MS = 2_000;
 
 interface Time {
   readonly ms: number;
   readonly graceMs: number;
+}
+
+/** What a broker said, before it is known whether it is down. */
+interface Answer {
+  readonly outcomes: readonly PublishOutcome[];
+  /** Why outcomes are missing. */
+  readonly reason: string;
+  /** It did not answer in time. */
+  readonly silent: boolean;
 }
 
 /** Hands batches to their destinations and finds out what became of each event. Never throws. */
@@ -26,51 +59,75 @@ export class Publisher {
   ) {}
 
   /**
-   * One outcome per event; destinations do not wait for each other.
+   * Destinations do not wait for each other.
    * @param limitMs the most time there is, such as what is left of a lease
    */
-  async publish(
-    events: readonly PendingEvent[],
+  publish<E extends Publishable>(
+    events: readonly E[],
     limitMs = Infinity,
-  ): Promise<ReadonlyMap<PendingEvent, PublishOutcome>> {
+  ): Promise<readonly PublishedGroup<E>[]> {
     const groups = groupBy(events, ({ destination }) => destination);
     const time = { ms: Math.min(this.timeoutMs, limitMs), graceMs: Math.min(PARTIAL_GRACE_MS, limitMs / 10) };
-    const parts = await Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, time)));
-    return new Map(parts.flat());
+    return Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, time)));
   }
 
-  private async publishTo(
-    name: string,
-    group: readonly PendingEvent[],
+  private async publishTo<E extends Publishable>(
+    destination: string,
+    events: readonly E[],
     time: Time,
-  ): Promise<(readonly [PendingEvent, PublishOutcome])[]> {
-    const { outcomes, reason } = await this.outcomes(name, group, time).catch((error: unknown) => {
-      return { outcomes: [], reason: errorText(error) };
-    });
-    return group.map((event, index) => [event, outcomes[index] ?? { status: 'retryable', reason }]);
+  ): Promise<PublishedGroup<E>> {
+    const target = this.destinations.get(destination);
+    // Another process may have it: during a rolling deploy it would be wrong to give up its events.
+    if (!target)
+      return this.failed(destination, events, `no broker is named "${destination}" in this process`);
+    const { outcomes: given, reason, silent } = await this.answerOf(target, events, time);
+    const unknown = { status: 'retryable' as const, reason };
+    const isSlow = silent && events.length > 1;
+    const outcomes = events.map((_, index) => given[index] ?? (isSlow ? undefined : unknown));
+    const nothingTaken = outcomes.every((outcome) => (outcome ?? unknown).status === 'retryable');
+    if (!nothingTaken) return { destination, events, outcomes, outage: undefined };
+    const said = given[0] && 'reason' in given[0] ? given[0].reason : reason;
+    const outage = isSlow ? reason : await this.outageOf(target, said);
+    return { destination, events, outcomes, outage };
   }
 
-  /** @returns the outcomes, and the reason of those that are missing */
-  private async outcomes(name: string, group: readonly PendingEvent[], { ms, graceMs }: Time) {
-    const destination = this.destinations.get(name);
-    if (!destination) return { outcomes: [], reason: `no broker is named "${name}" in this process` };
+  /** A broker that takes nothing is down, or refuses just these events. */
+  private async outageOf(target: Destination, reason: string): Promise<string | undefined> {
+    let refusal: string | undefined = `no answer to a ping within ${PING_TIMEOUT_MS} ms`;
+    const ping = Promise.resolve()
+      .then(() => target.ping())
+      .then(() => undefined, errorText)
+      .then((error) => void (refusal = error));
+    await within(this.clock, PING_TIMEOUT_MS, ping);
+    return refusal === undefined ? undefined : `${reason} (${refusal})`;
+  }
+
+  private failed<E>(destination: string, events: readonly E[], reason: string): PublishedGroup<E> {
+    const outcomes = events.map(() => ({ status: 'retryable' as const, reason }));
+    return { destination, events, outcomes, outage: reason };
+  }
+
+  private async answerOf(
+    destination: Destination,
+    events: readonly Publishable[],
+    { ms, graceMs }: Time,
+  ): Promise<Answer> {
     const limit = new AbortController();
     const done = new AbortController();
-    const work = destination.publish(
-      group.map((event) => new OutboxItem(event)),
-      limit.signal,
-    );
+    const items = events.map((event) => new OutboxItem(event));
+    const work = Promise.resolve().then(() => destination.publish(items, limit.signal));
     const expiry = this.clock.delay(ms, done.signal).then(async () => {
       if (!done.signal.aborted) limit.abort();
       await this.clock.delay(graceMs, done.signal);
       return undefined;
     });
     try {
-      const outcomes = (await Promise.race([work, expiry])) ?? [];
-      const reason = limit.signal.aborted
-        ? `no answer within ${ms} ms`
-        : 'the broker gave no outcome for this event';
-      return { outcomes, reason };
+      const outcomes = await Promise.race([work, expiry]);
+      const silent = limit.signal.aborted;
+      const reason = silent ? `no answer within ${ms} ms` : 'the broker gave no outcome for this event';
+      return { outcomes: outcomes ?? [], reason, silent };
+    } catch (error) {
+      return { outcomes: [], reason: errorText(error), silent: false };
     } finally {
       done.abort();
       work.catch(() => undefined);
@@ -84,9 +141,9 @@ class OutboxItem implements PublishItem {
   readonly type: string;
   readonly key: string;
   readonly payload: string;
-  readonly #event: PendingEvent;
+  readonly #event: Publishable;
 
-  constructor(event: PendingEvent) {
+  constructor(event: Publishable) {
     this.#event = event;
     this.eventId = event.eventId;
     this.type = event.type;

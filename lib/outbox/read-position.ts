@@ -34,6 +34,11 @@ export class ReadPosition {
     this.setBack = true;
   }
 
+  /** Reads every shard again from its lowest pending id. */
+  startOver(): void {
+    for (const shard of this.positions.keys()) this.restart(shard);
+  }
+
   /**
    * @param paused shards to leave out
    * @param batchSize events of all shards together

@@ -1,4 +1,5 @@
 import type { OutboxStorage } from '../outbox/outbox-storage.js';
+import type { RetryStorage } from '../outbox/retry-storage.js';
 import type { Telemetry } from '../runtime/telemetry.js';
 import type { SagaStorage } from '../saga/saga-storage.js';
 import type { WorkerStorage } from '../saga/worker-storage.js';
@@ -8,6 +9,7 @@ export interface Persistence<Tx = unknown> {
   readonly sagas: SagaStorage<Tx>;
   readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage<Tx>;
+  readonly retries: RetryStorage;
   /** For the start-up line: never with credentials. */
   readonly description: string;
   /** Connects; applies or checks the schema. From then on it tells what it does. */

@@ -30,6 +30,12 @@ interface WorkerEvent extends Emitted {
   readonly sagas: number;
 }
 
+interface OutboxBatch extends Emitted {
+  readonly destination: string;
+  /** Of events. */
+  readonly count: number;
+}
+
 interface Stuck {
   readonly code: string;
   /** Steps whose effect may still be there. */
@@ -130,6 +136,22 @@ export interface SagazEvents {
   /** This process has lost its lease, or was declared dead: it lets go of everything that it runs. */
   'worker.fenced': WorkerEvent & { readonly message: string };
 
+  /** A destination took events of one batch. */
+  'outbox.published': OutboxBatch & { readonly durationMs: number };
+  /** It refused some, which will be tried again. */
+  'outbox.retrying': OutboxBatch & { readonly reason: string };
+  /** An event gave up. Alarm. */
+  'outbox.dead-lettered': Emitted & {
+    readonly eventId: string;
+    readonly type: string;
+    readonly destination: string;
+    readonly reason: string;
+  };
+  /** A destination is down: its events wait, and none of them is to blame. Alarm. */
+  'outbox.circuit-opened': Emitted & { readonly destination: string; readonly reason: string };
+  /** It takes events again. */
+  'outbox.circuit-closed': Emitted & { readonly destination: string };
+
   /** A flush of the journal is durable. */
   'journal.flushed': Emitted & {
     /** Journal entries, and sagas created. */
@@ -169,6 +191,11 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'worker.dead': true,
   'worker.takeover': true,
   'worker.fenced': true,
+  'outbox.published': true,
+  'outbox.retrying': true,
+  'outbox.dead-lettered': true,
+  'outbox.circuit-opened': true,
+  'outbox.circuit-closed': true,
   'journal.flushed': true,
 };
 
@@ -182,6 +209,8 @@ export const ALARMS: readonly SagazEventName[] = [
   'saga.stranded',
   'undo.failed',
   'undo.repeated',
+  'outbox.dead-lettered',
+  'outbox.circuit-opened',
 ];
 
 const channelName = (name: SagazEventName) => `nestjs-sagaz:${name}`;

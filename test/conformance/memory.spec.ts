@@ -1,6 +1,7 @@
 import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
 import { systemClock } from '../../lib/runtime/clock.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
+import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
 import { sagaKeepingContract } from './saga-keeping.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
@@ -20,5 +21,5 @@ describe('memory saga storage', () => {
 });
 
 describe('memory outbox storage', () => {
-  it.each(outboxStorageContract)('$name', ({ run }) => run(storage));
+  it.each([...outboxStorageContract, ...retryStorageContract])('$name', ({ run }) => run(storage));
 });

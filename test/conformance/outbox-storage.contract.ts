@@ -5,7 +5,7 @@ import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
 import { eventOf, LEASE_MS, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
 
-async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): Promise<string> {
+export async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): Promise<string> {
   const type = uuidV7();
   const sagaId = uuidV7();
   await sagas.create({
@@ -41,7 +41,7 @@ async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): 
   return type;
 }
 
-async function read(
+export async function read(
   { outbox }: StorageUnderTest,
   shards: readonly number[],
   limit = 1_000,
@@ -55,7 +55,7 @@ async function read(
   }
 }
 
-const ALL = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
+export const ALL = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
 
 /** What every outbox storage must do. Cases share one storage; each ends with no worker alive. */
 export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = [

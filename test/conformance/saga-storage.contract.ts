@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
+import type { RetryStorage } from '../../lib/outbox/retry-storage.js';
 import type { OutboxStorage } from '../../lib/outbox/outbox-storage.js';
 import type { ClaimRequest, NewSaga, SagaStorage, SagaWrite } from '../../lib/saga/saga-storage.js';
 import { until } from '../support/until.js';
@@ -16,6 +17,7 @@ export interface StorageUnderTest {
   readonly sagas: SagaStorage;
   readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage;
+  readonly retries: RetryStorage;
 }
 
 export interface ContractCase<T> {

@@ -4,6 +4,7 @@ import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persis
 import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
+import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
 import { sagaKeepingContract } from './saga-keeping.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
@@ -37,6 +38,6 @@ describeWith('postgres', 'TypeORM storage', () => {
   });
 
   describe('of the outbox', () => {
-    it.each(outboxStorageContract)('$name', ({ run }) => run(storage()));
+    it.each([...outboxStorageContract, ...retryStorageContract])('$name', ({ run }) => run(storage()));
   });
 });

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { PublishItem } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
+import { OutboxRetries } from '../../lib/outbox/outbox-retries.js';
 import { OutboxWorker } from '../../lib/outbox/outbox-worker.js';
 import { Publisher, type Destination } from '../../lib/outbox/publisher.js';
 import type { Persistence } from '../../lib/persistence/persistence.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
 import { systemClock } from '../../lib/runtime/clock.js';
+import { Telemetry } from '../../lib/runtime/telemetry.js';
 import { WorkerLease } from '../../lib/saga/recovery/worker-lease.js';
 import { makeEvent } from '../../lib/events/event-factory.js';
 import type { DataSource, EntityManager } from 'typeorm';
@@ -41,14 +43,37 @@ describeWith('postgres', 'the relay', () => {
     await database.close();
   });
 
-  async function startRelay(destination: Destination, batchSize: number): Promise<Relay> {
+  async function startRelay(given: Pick<Destination, 'publish'>, batchSize: number): Promise<Relay> {
+    const destination: Destination = { ping: () => Promise.resolve(), ...given };
     const common = { clock: systemClock, log: QUIET, leaseMs: 1_000 };
     const lease = new WorkerLease({ ...common, id: uuidV7(), workers: persistence.workers, ...IGNORED });
     await lease.start();
     await lease.setRelays(true);
     const publisher = new Publisher(new Map([['default', destination]]), 5_000, systemClock);
+    const telemetry = new Telemetry(lease.id, systemClock, QUIET);
+    const policy = {
+      maxAttempts: 10,
+      initialInterval: 20,
+      multiplier: 2,
+      maxInterval: 100,
+      jitter: 'full',
+    } as const;
+    const retries = new OutboxRetries({
+      clock: systemClock,
+      telemetry,
+      policy,
+      storage: persistence.retries,
+    });
     const worker = new OutboxWorker({
-      ...{ ...common, identity: lease, storage: persistence.outbox, publisher, batchSize },
+      ...{
+        ...common,
+        identity: lease,
+        storage: persistence.outbox,
+        publisher,
+        batchSize,
+        telemetry,
+        retries,
+      },
       pollIntervalMs: 2,
       maxPollIntervalMs: 10,
     });
@@ -78,7 +103,7 @@ describeWith('postgres', 'the relay', () => {
 
   it('delivers what committed and nothing else, in the order of each key, while workers come and go', async () => {
     const received: { key: string; n: number }[] = [];
-    const destination: Destination = {
+    const destination: Pick<Destination, 'publish'> = {
       publish: (items: readonly PublishItem[]) => {
         for (const { key, payload } of items) received.push({ key, n: Number(payload) });
         return Promise.resolve(items.map(() => ({ status: 'ok' }) as const));
@@ -107,7 +132,7 @@ describeWith('postgres', 'the relay', () => {
 
   it('delivers an event that committed after later ones of its shard were published', async () => {
     const received: number[] = [];
-    const destination: Destination = {
+    const destination: Pick<Destination, 'publish'> = {
       publish: (items) => {
         received.push(...items.map(({ payload }) => Number(payload)));
         return Promise.resolve(items.map(() => ({ status: 'ok' }) as const));
@@ -127,7 +152,7 @@ describeWith('postgres', 'the relay', () => {
 
   it('loses nothing when its connections are cut in the middle', async () => {
     const received = new Set<number>();
-    const destination: Destination = {
+    const destination: Pick<Destination, 'publish'> = {
       publish: async (items) => {
         await sleep(1);
         for (const { payload } of items) received.add(Number(payload));

@@ -105,7 +105,16 @@ describe('resolveOptions', () => {
         },
         strict: false,
       },
-      outbox: { batchSize: 1000, publishTimeout: 10_000, pollInterval: 25, maxPollInterval: 1_000 },
+      outbox: {
+        ...{ batchSize: 1000, publishTimeout: 10_000, pollInterval: 25, maxPollInterval: 1_000 },
+        retry: {
+          maxAttempts: 10,
+          initialInterval: 1_000,
+          multiplier: 2,
+          maxInterval: 300_000,
+          jitter: 'full',
+        },
+      },
       payload: { maxBytes: 1_048_576 },
       shutdownTimeout: 20_000,
     });

@@ -8,7 +8,10 @@ import type { OutboxReader, PendingEvent, ReadBatch, ReadRequest } from '../../l
 import { OutboxWorker } from '../../lib/outbox/outbox-worker.js';
 import { Publisher, type Destination } from '../../lib/outbox/publisher.js';
 import { ReadPosition } from '../../lib/outbox/read-position.js';
-import { ShardPauses } from '../../lib/outbox/shard-pauses.js';
+import { CircuitBreakers } from '../../lib/outbox/circuit-breakers.js';
+import { OutboxRetries } from '../../lib/outbox/outbox-retries.js';
+import { MemoryRetryStorage } from '../../lib/persistence/memory/memory-retry-storage.js';
+import { SagazTelemetry, Telemetry } from '../../lib/runtime/telemetry.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
 import { MemoryOutboxStorage } from '../../lib/persistence/memory/memory-outbox-storage.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
@@ -188,21 +191,22 @@ describe('ReadPosition', () => {
   });
 });
 
-describe('ShardPauses', () => {
-  it('rest a shard longer after each failure in a row, up to five seconds, and end with a success', async () => {
+describe('CircuitBreakers', () => {
+  it('leave a destination alone longer after each failure in a row, up to five seconds, until it takes something', async () => {
     const clock = new FakeClock();
-    const pauses = new ShardPauses(clock);
+    const breakers = new CircuitBreakers(clock);
     const rests: number[] = [];
     for (let n = 1; n <= 8; n++) {
       const from = clock.monotonic();
-      expect(pauses.add(3)).toBe(n);
-      while (pauses.current().has(3)) await clock.advance(100);
+      expect(breakers.trip('audit')).toBe(n);
+      expect(breakers.takeHalfOpen()).toBe(false);
+      while (breakers.open.has('audit')) await clock.advance(100);
+      expect([breakers.takeHalfOpen(), breakers.takeHalfOpen()]).toEqual([true, false]);
       rests.push(clock.monotonic() - from);
     }
     expect(rests).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-    pauses.clear(3);
-    expect(pauses.add(3)).toBe(1);
-    expect([...pauses.current()]).toEqual([3]);
+    expect([breakers.close('audit'), breakers.close('audit')]).toEqual([true, false]);
+    expect(breakers.trip('audit')).toBe(1);
   });
 });
 
@@ -211,6 +215,8 @@ class ScriptedDestination implements Destination {
   readonly batches: string[][] = [];
   readonly items: PublishItem[] = [];
   signal: AbortSignal | undefined;
+  /** Does not answer a ping. */
+  down = false;
 
   constructor(
     private readonly answer: (item: PublishItem) => PublishOutcome = () => OK,
@@ -222,7 +228,12 @@ class ScriptedDestination implements Destination {
     this.batches.push(batch.map(({ type }) => type));
     this.items.push(...batch);
     if (this.whole) return this.whole(batch) as Promise<readonly PublishOutcome[]>;
+    if (this.down) return Promise.reject(new Error('no connection'));
     return Promise.resolve(batch.map(this.answer));
+  }
+
+  ping(): Promise<void> {
+    return this.down ? Promise.reject(new Error('no connection')) : Promise.resolve();
   }
 }
 
@@ -231,10 +242,14 @@ describe('Publisher', () => {
     const clock = new FakeClock();
     const publisher = new Publisher(new Map(Object.entries(destinations)), 1_000, clock);
     const publish = async (events: readonly PendingEvent[], limitMs?: number) => {
-      const outcomes = await publisher.publish(events, limitMs);
-      return events.map((event) => {
-        const outcome = outcomes.get(event);
-        return outcome?.status === 'ok' ? 'ok' : `${outcome?.status}: ${outcome?.reason}`;
+      const groups = await publisher.publish(events, limitMs);
+      const found = groups.flatMap((group) => group.events.map((event, n) => ({ event, group, n })));
+      return events.map((wanted) => {
+        const { group, n } = found.find(({ event }) => event === wanted) ?? {};
+        const outcome = group?.outcomes[n ?? -1];
+        if (group?.outage !== undefined) return `down: ${group.outage}`;
+        if (!outcome) return 'left';
+        return outcome.status === 'ok' ? 'ok' : `${outcome.status}: ${outcome.reason}`;
       });
     };
     return { clock, publish };
@@ -301,11 +316,7 @@ describe('Publisher', () => {
     const outcomes = publish([pendingEvent(1), pendingEvent(2), pendingEvent(3)]);
     await clock.advance(1_499);
     answer.resolve([OK, LATER, undefined]);
-    await expect(outcomes).resolves.toEqual([
-      'ok',
-      'retryable: the broker is busy',
-      'retryable: no answer within 1000 ms',
-    ]);
+    await expect(outcomes).resolves.toEqual(['ok', 'retryable: the broker is busy', 'left']);
   });
 
   it('keeps every event when the broker rejects after the time-out, with its own reason', async () => {
@@ -368,7 +379,40 @@ describe('Publisher', () => {
   it('keeps the events of a destination that this process does not know', async () => {
     const { publish } = setUp({ default: new ScriptedDestination() });
     await expect(publish([pendingEvent(1, { destination: 'archive' })])).resolves.toEqual([
-      'retryable: no broker is named "archive" in this process',
+      'down: no broker is named "archive" in this process',
+    ]);
+  });
+
+  it('blames the destination and not the events when it takes nothing and does not answer a ping either', async () => {
+    const main = new ScriptedDestination();
+    main.down = true;
+    const { publish } = setUp({ default: main });
+    const events = [pendingEvent(1), pendingEvent(2)];
+    await expect(publish(events)).resolves.toEqual(events.map(() => 'down: no connection (no connection)'));
+  });
+
+  it('blames the destination when it is silent over several events, and a single one when it is that', async () => {
+    const stuck = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const { publish, clock } = setUp({ default: stuck });
+    const several = publish([pendingEvent(1), pendingEvent(2)]);
+    await clock.advance(1_500);
+    await expect(several).resolves.toEqual([
+      'down: no answer within 1000 ms',
+      'down: no answer within 1000 ms',
+    ]);
+    const single = publish([pendingEvent(1)]);
+    await clock.advance(1_500);
+    await expect(single).resolves.toEqual(['retryable: no answer within 1000 ms']);
+  });
+
+  it('takes a ping that does not end for no answer', async () => {
+    const main = new ScriptedDestination(() => LATER);
+    main.ping = () => new Promise(() => undefined);
+    const { publish, clock } = setUp({ default: main });
+    const outcomes = publish([pendingEvent(1)]);
+    await clock.advance(2_000);
+    await expect(outcomes).resolves.toEqual([
+      'down: the broker is busy (no answer to a ping within 2000 ms)',
     ]);
   });
 
@@ -477,9 +521,11 @@ describe('InMemoryBroker', () => {
     ]);
   });
 
-  it('is always there', async () => {
+  it('counts as down until there is a subscriber', async () => {
     const broker = new InMemoryBroker();
     await broker.connect();
+    await expect(broker.ping()).rejects.toThrow('no subscriber yet');
+    broker.subscribe(() => Promise.resolve());
     await expect(broker.ping()).resolves.toBeUndefined();
     expect(broker.kind).toBe('memory');
   });
@@ -496,8 +542,18 @@ function relay(destination: Destination, batchSize = 100) {
     remainingMs: () => (identity.alive ? identity.remaining : 0),
   };
   database.workers.set('one', { ...LIVING, heartbeatAt: 0 });
+  const telemetry = new Telemetry('one', clock, log);
+  const policy = {
+    maxAttempts: 5,
+    initialInterval: 100,
+    multiplier: 2,
+    maxInterval: 1_000,
+    jitter: 'none',
+  } as const;
+  const trouble = new MemoryRetryStorage(database, clock);
+  const retries = new OutboxRetries({ storage: trouble, policy, clock, telemetry });
   const worker = new OutboxWorker({
-    ...{ identity, storage, clock, log, batchSize },
+    ...{ identity, storage, clock, log, batchSize, telemetry, retries },
     publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
     ...{ leaseMs: 10_000, pollIntervalMs: 25, maxPollIntervalMs: 1_000 },
   });
@@ -509,8 +565,10 @@ function relay(destination: Destination, batchSize = 100) {
       database.addEvents(made.records);
     }
   };
-  const left = () => [...database.events.values()].map(({ type }) => type);
-  return { clock, log, database, storage, identity, worker, write, left };
+  const waiting = () => [...database.retries.values()].map(({ event }) => event.type);
+  const left = () => [...[...database.events.values()].map(({ type }) => type), ...waiting()];
+  const dead = () => trouble.deadLetters({}, 100);
+  return { clock, log, database, storage, trouble, identity, worker, write, left, waiting, dead };
 }
 
 /** Keys of three different shards. */
@@ -578,14 +636,83 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
-  it('says once that an event does not get through, when it has failed for a while', async () => {
-    const { worker, write, clock, log } = relay(new ScriptedDestination(() => LATER));
-    write({ type: 'room.booked', key: NORTH });
+  it('makes a dead letter of an event after its last attempt, with an alarm, and its key goes on', async () => {
+    const destination = new ScriptedDestination(({ type }) => (type === 'poison' ? LATER : OK));
+    const { worker, write, left, waiting, dead, clock, log } = relay(destination);
+    write({ type: 'poison', key: NORTH }, { type: 'after', key: NORTH }, { type: 'other', key: SOUTH });
+    worker.start();
+    await settled();
+    write({ type: 'later', key: NORTH });
+    await clock.advance(100);
+    expect(waiting()).toEqual(['poison', 'later']);
+    await clock.advance(10_000);
+    expect(left()).toEqual([]);
+    expect(await dead()).toMatchObject([
+      { type: 'poison', key: NORTH, attempts: 5, reason: 'exhausted: the broker is busy' },
+    ]);
+    expect(destination.items.map(({ type }) => type).filter((type) => type !== 'poison')).toEqual([
+      'after',
+      'other',
+      'later',
+    ]);
+    expect(log.lines.filter((line) => line.includes('alarm'))).toEqual([
+      expect.stringContaining('alarm outbox.dead-lettered'),
+    ]);
+    write({ type: 'free', key: NORTH });
+    await clock.advance(1_000);
+    expect([left(), waiting()]).toEqual([[], []]);
+    await worker.stop();
+  });
+
+  it('makes a dead letter at once of what its destination will never take', async () => {
+    const destination = new ScriptedDestination(({ type }) =>
+      type === 'huge' ? { status: 'rejected', reason: 'too large' } : OK,
+    );
+    const { worker, write, left, dead } = relay(destination);
+    write({ type: 'huge', key: NORTH }, { type: 'fine', key: NORTH });
+    worker.start();
+    await settled();
+    expect(left()).toEqual([]);
+    expect(await dead()).toMatchObject([{ type: 'huge', attempts: 1, reason: 'rejected: too large' }]);
+    await worker.stop();
+  });
+
+  it('burns no attempt and loses nothing while its destination is down, says so once, and catches up', async () => {
+    const told: string[] = [];
+    const stops = (['outbox.circuit-opened', 'outbox.circuit-closed'] as const).map((name) =>
+      SagazTelemetry.subscribe(name, () => void told.push(name)),
+    );
+    const destination = new ScriptedDestination();
+    destination.down = true;
+    const { worker, write, left, waiting, dead, clock } = relay(destination);
+    write(...Array.from({ length: 50 }, (_, n) => ({ type: `${n}`, key: NORTH })));
     worker.start();
     await clock.advance(60_000);
-    expect(log.lines).toEqual([
-      'warn event not published, trying again: "room.booked" to default: the broker is busy',
-    ]);
+    expect([left().length, waiting(), await dead()]).toEqual([50, [], []]);
+    destination.down = false;
+    await clock.advance(7_000);
+    expect(left()).toEqual([]);
+    const sent = destination.items.slice(-50).map(({ type }) => Number(type));
+    expect(sent).toEqual([...sent].sort((a, b) => a - b));
+    expect(told).toEqual(['outbox.circuit-opened', 'outbox.circuit-closed']);
+    for (const stop of stops) stop();
+    await worker.stop();
+  });
+
+  it('delivers requeued dead letters under their ids', async () => {
+    let poison = true;
+    const destination = new ScriptedDestination(() => (poison ? { status: 'rejected', reason: 'no' } : OK));
+    const { worker, write, trouble, dead, clock } = relay(destination);
+    write({ type: 'a', key: NORTH }, { type: 'b', key: SOUTH });
+    worker.start();
+    await settled();
+    const letters = await dead();
+    expect(letters).toHaveLength(2);
+    poison = false;
+    expect(await trouble.requeue({ type: 'a' })).toBe(1);
+    await clock.advance(2_000);
+    expect(await dead()).toMatchObject([{ type: 'b' }]);
+    expect(destination.items.at(-1)?.eventId).toBe(letters.find(({ type }) => type === 'a')?.eventId);
     await worker.stop();
   });
 

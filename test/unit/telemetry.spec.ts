@@ -44,6 +44,11 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'worker.dead': { dead: true },
   'worker.takeover': { sagas: true },
   'worker.fenced': { sagas: true, message: true },
+  'outbox.published': { destination: true, count: true, durationMs: true },
+  'outbox.retrying': { destination: true, count: true, reason: true },
+  'outbox.dead-lettered': { eventId: true, type: true, destination: true, reason: true },
+  'outbox.circuit-opened': { destination: true, reason: true },
+  'outbox.circuit-closed': { destination: true },
   'journal.flushed': { entries: true, bytes: true, durationMs: true },
 };
 
@@ -70,7 +75,7 @@ afterEach(() => {
 
 it('is what the reference says, both ways', async () => {
   const page = await readFile('docs/reference/telemetry.md', 'utf8');
-  const rows = [...page.matchAll(/^\| `(\w+\.\w+)` *\| (alarm|) *\| ([^|]*?) *\|/gm)];
+  const rows = [...page.matchAll(/^\| `([\w-]+\.[\w-]+)` *\| (alarm|) *\| ([^|]*?) *\|/gm)];
   const listed = rows.map(([, name, alarm, fields]) => [name, alarm, fields?.match(/\w+/g)]);
   const known = EVENT_NAMES.map((name) => [
     name,

@@ -10,8 +10,8 @@ export type InMemorySubscriber = (item: PublishItem) => Promise<void>;
 /**
  * The broker of development and tests: hands events to the subscribers of this process. Events of one key go one after
  * the other; those of different shards at the same time, so that one slow handler does not keep back everything.
- * `ok` means that every handler was done with it. Until a subscriber is there, and when a handler fails, the event is
- * `retryable`: it stays in the outbox and comes again, to every subscriber. Later events of its key wait behind it.
+ * `ok` means that every handler was done with it. When a handler fails, the event is `retryable`: it comes again, to every
+ * subscriber, and later events of its key wait behind it. Until a subscriber is there the broker counts as down.
  */
 export class InMemoryBroker extends MessageBroker {
   readonly kind = 'memory';
@@ -41,7 +41,7 @@ export class InMemoryBroker extends MessageBroker {
   }
 
   ping(): Promise<void> {
-    return Promise.resolve();
+    return this.subscribers.size > 0 ? Promise.resolve() : Promise.reject(new Error(NOBODY));
   }
 
   close(): Promise<void> {
@@ -65,7 +65,7 @@ export class InMemoryBroker extends MessageBroker {
 
   private async deliver(item: PublishItem, { signal, expired }: Limit): Promise<PublishOutcome> {
     if (signal.aborted) return { status: 'retryable', reason: 'the publish time-out ended' };
-    if (this.subscribers.size === 0) return { status: 'retryable', reason: 'no subscriber yet' };
+    if (this.subscribers.size === 0) return { status: 'retryable', reason: NOBODY };
     try {
       const ended = await Promise.race([this.toAll(item), expired.promise]);
       return ended ? { status: 'ok' } : { status: 'retryable', reason: 'its handler took too long' };
@@ -80,6 +80,7 @@ export class InMemoryBroker extends MessageBroker {
   }
 }
 
+const NOBODY = 'no subscriber yet';
 const BEHIND: PublishOutcome = {
   status: 'retryable',
   reason: 'an earlier event of its key was not delivered',

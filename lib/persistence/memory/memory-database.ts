@@ -1,6 +1,7 @@
 import { SHARD_COUNT } from '../../events/shard.js';
 import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
+import type { DeadLetter } from '../../outbox/retry-storage.js';
 import type { NewSaga, StoredDefinition, StoredSignal } from '../../saga/saga-storage.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import type { SagaStatus } from '../../saga/state/saga-status.js';
@@ -47,6 +48,21 @@ export interface MemoryWorker {
   dead: boolean;
 }
 
+export interface MemoryRetry {
+  readonly seq: bigint;
+  readonly event: PendingEvent;
+  readonly blocks: boolean;
+  attempts: number;
+  reason: string | undefined;
+  /** By the monotonic clock. */
+  nextAt: number | undefined;
+}
+
+export interface MemoryDeadLetter {
+  readonly letter: DeadLetter;
+  readonly event: PendingEvent;
+}
+
 /** What memory storages share: one process's sagas and events, gone when it ends. */
 export class MemoryDatabase {
   readonly sagas = new Map<string, MemorySaga>();
@@ -58,7 +74,16 @@ export class MemoryDatabase {
   readonly workers = new Map<string, MemoryWorker>();
   readonly events = new Map<bigint, PendingEvent>();
   readonly shardOwners: (string | undefined)[] = Array.from({ length: SHARD_COUNT });
+  readonly retries = new Map<bigint, MemoryRetry>();
+  /** By event id and destination. */
+  readonly deadLetters = new Map<string, MemoryDeadLetter>();
   private lastEventId = 0n;
+  private lastRetry = 0n;
+
+  addRetry(retry: Omit<MemoryRetry, 'seq'>): void {
+    const seq = ++this.lastRetry;
+    this.retries.set(seq, { ...retry, seq });
+  }
 
   addEvents(records: readonly OutboxRecord[]): void {
     for (const record of records) {

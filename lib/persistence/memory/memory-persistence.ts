@@ -2,6 +2,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { Persistence } from '../persistence.js';
 import { MemoryDatabase } from './memory-database.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
+import { MemoryRetryStorage } from './memory-retry-storage.js';
 import { MemorySagaStorage } from './memory-saga-storage.js';
 import { MemoryWorkerStorage } from './memory-worker-storage.js';
 
@@ -11,6 +12,7 @@ export function memoryPersistence(clock: Clock): Persistence<undefined> {
     sagas: new MemorySagaStorage(database, clock),
     workers: new MemoryWorkerStorage(database, clock),
     outbox: new MemoryOutboxStorage(database, clock),
+    retries: new MemoryRetryStorage(database, clock),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),
     close: () => Promise.resolve(),

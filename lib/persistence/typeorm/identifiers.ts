@@ -12,6 +12,8 @@ export interface Tables {
   readonly lockNumber: string;
   readonly outbox: string;
   readonly shard: string;
+  readonly retry: string;
+  readonly deadLetter: string;
   readonly migration: string;
 }
 
@@ -38,6 +40,8 @@ export function tablesOf(schema: string): Tables {
     lockNumber: table('saga_lock_number'),
     outbox: table('saga_outbox'),
     shard: table('saga_outbox_shard'),
+    retry: table('saga_outbox_retry'),
+    deadLetter: table('saga_outbox_dead_letter'),
     migration: table('saga_migration'),
   };
 }

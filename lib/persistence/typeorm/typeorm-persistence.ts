@@ -12,6 +12,7 @@ import { Migrator } from './migrations/migrator.js';
 import { hasSessions } from './sessions.js';
 import { TransactionScope } from './transaction-scope.js';
 import { TypeOrmOutboxStorage } from './typeorm-outbox-storage.js';
+import { TypeOrmRetryStorage } from './typeorm-retry-storage.js';
 import { TypeOrmSagaStorage } from './typeorm-saga-storage.js';
 import { TypeOrmWorkerStorage } from './typeorm-worker-storage.js';
 
@@ -70,6 +71,7 @@ export function typeOrmPersistence(
     sagas,
     workers,
     outbox,
+    retries: new TypeOrmRetryStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {
       await openEngine(engine);

@@ -1,3 +1,4 @@
+import { backOffMs } from '../../runtime/back-off.js';
 import type { Duration } from '../../runtime/duration.js';
 import {
   atLeast,
@@ -67,9 +68,6 @@ export function retry(defaults: ResolvedRetry): Reader<ResolvedRetry> {
   };
 }
 
-/** More than any pause needs, and small enough not to become infinite. */
-const MAX_DOUBLINGS = 60;
-
 /** The user's word, and results that would be the same again. */
 const NEVER_AGAIN = [NonRetryableError, ResultNotSerialisableError, PayloadTooLargeError];
 
@@ -94,10 +92,8 @@ export interface FailedAttempt {
 }
 
 /**
- * Milliseconds to wait before the next attempt, or undefined when there is none.
- * Exponential back-off with full jitter: a uniform random part of min(maxInterval, initialInterval * multiplier^(n-1)),
- * after Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
- * An error's own `retryAfter` (seconds) is respected when it is longer.
+ * Milliseconds to wait before the next attempt (`backOffMs`), or undefined when there is none. An error's own `retryAfter`
+ * (seconds) is respected when it is longer.
  */
 export function nextDelay(
   policy: ResolvedRetry,
@@ -106,10 +102,7 @@ export function nextDelay(
 ): number | undefined {
   if (NEVER_AGAIN.some((type) => failed.error instanceof type)) return undefined;
   if (policy.retryIf !== undefined && !holds(policy.retryIf, failed.error)) return undefined;
-  const growth = policy.multiplier ** Math.min(failed.attempt - 1, MAX_DOUBLINGS);
-  const pause = Math.min(policy.maxInterval, policy.initialInterval * growth);
-  const jittered = policy.jitter === 'full' ? Math.round(random() * pause) : pause;
-  const delay = Math.max(jittered, retryAfterMs(failed.error));
+  const delay = Math.max(backOffMs(policy, failed.attempt, random), retryAfterMs(failed.error));
   return failed.unlimited || isWithin(policy, failed, delay) ? delay : undefined;
 }
 

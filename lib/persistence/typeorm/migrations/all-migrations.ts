@@ -3,6 +3,7 @@ import { initial } from './0001-initial.js';
 import { timersAndCancel } from './0002-timers-and-cancel.js';
 import { sessions } from './0003-sessions.js';
 import { signalsAndDefinitions } from './0004-signals-and-definitions.js';
+import { retriesAndDeadLetters } from './0005-retries-and-dead-letters.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -11,6 +12,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   timersAndCancel,
   sessions,
   signalsAndDefinitions,
+  retriesAndDeadLetters,
 ];
 
 /** The table that says which migrations a schema has. */

@@ -1,0 +1,46 @@
+import type { Clock } from '../runtime/clock.js';
+import { backOffMs, type BackOff } from '../runtime/back-off.js';
+
+const PAUSES: BackOff = { initialInterval: 100, multiplier: 2, maxInterval: 5_000, jitter: 'none' };
+
+interface Circuit {
+  readonly until: number;
+  readonly failures: number;
+}
+
+/** Destinations that are down, and until when they are left alone: longer after each failure in a row. */
+export class CircuitBreakers {
+  private readonly circuits = new Map<string, Circuit>();
+  /** Destinations whose pause is over and that were not tried since. */
+  private readonly halfOpen = new Set<string>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Destinations that are not to be tried now. */
+  get open(): ReadonlySet<string> {
+    const now = this.clock.monotonic();
+    return new Set([...this.circuits].filter(([, { until }]) => until > now).map(([name]) => name));
+  }
+
+  /** Whether the pause of any destination has ended since the last call: what waits for it is to be read again. */
+  takeHalfOpen(): boolean {
+    const { open } = this;
+    const ready = [...this.circuits.keys()].filter((name) => !open.has(name) && !this.halfOpen.has(name));
+    for (const name of ready) this.halfOpen.add(name);
+    return ready.length > 0;
+  }
+
+  /** @returns how many failures in a row that makes */
+  trip(destination: string): number {
+    const failures = (this.circuits.get(destination)?.failures ?? 0) + 1;
+    this.halfOpen.delete(destination);
+    this.circuits.set(destination, { until: this.clock.monotonic() + backOffMs(PAUSES, failures), failures });
+    return failures;
+  }
+
+  /** @returns whether it was open before */
+  close(destination: string): boolean {
+    this.halfOpen.delete(destination);
+    return this.circuits.delete(destination);
+  }
+}

@@ -1,0 +1,106 @@
+import type { PendingEvent } from './outbox-storage.js';
+
+/** A key whose later events wait behind one that could not be published. */
+export interface BlockedKey {
+  readonly shard: number;
+  readonly destination: string;
+  readonly key: string;
+  /** How many events of it wait, with the one that failed. */
+  readonly events: number;
+}
+
+/** An event that leaves the outbox for the side table. */
+export interface Diverted {
+  readonly event: PendingEvent;
+  /** Undefined for one that only waits behind another of its key. */
+  readonly failure: Failure | undefined;
+}
+
+export interface Failure {
+  /** Attempts that have failed. */
+  readonly attempts: number;
+  /** What the broker said. */
+  readonly reason: string;
+  readonly nextInMs: number;
+}
+
+/** An event of the side table whose time has come, or that waits behind such a one. */
+export interface RetryEvent extends Omit<PendingEvent, 'id'> {
+  /** Place in the side table; within a key the order of the events. */
+  readonly seq: bigint;
+  /** Later events of its key wait for it. */
+  readonly blocks: boolean;
+  readonly attempts: number;
+}
+
+/** What became of one event of the side table. */
+export type RetryResult =
+  | { readonly event: RetryEvent; readonly outcome: 'published' }
+  | { readonly event: RetryEvent; readonly outcome: 'failed'; readonly failure: Failure }
+  | { readonly event: RetryEvent; readonly outcome: 'dead'; readonly reason: string };
+
+export interface DueRequest {
+  readonly shards: readonly number[];
+  /** Destinations that are not to be tried now. */
+  readonly except: readonly string[];
+  /** Keys at most, and events of each. */
+  readonly limit: number;
+}
+
+/** An event that gave up. */
+export interface DeadLetter {
+  readonly eventId: string;
+  readonly destination: string;
+  readonly type: string;
+  readonly key: string;
+  /** JSON text. */
+  readonly payload: string;
+  /** JSON text of a record of texts. */
+  readonly headers: string;
+  /** `rejected: ...` by the broker, or `exhausted: ...` after its last attempt. */
+  readonly reason: string;
+  readonly attempts: number;
+  readonly createdAt: Date;
+  readonly diedAt: Date;
+}
+
+/** Which dead letters; what is left out does not matter. */
+export interface DeadLetterFilter {
+  readonly eventIds?: readonly string[] | undefined;
+  readonly destination?: string | undefined;
+  readonly type?: string | undefined;
+  readonly key?: string | undefined;
+  readonly diedAfter?: Date | undefined;
+  readonly diedBefore?: Date | undefined;
+}
+
+/**
+ * Events in trouble: those that failed, those that wait behind them, and those that gave up. The outbox itself holds
+ * what is pending and has had no trouble. Only the owner of a shard works on its events. What is *not* here: deciding what
+ * is tried again and when (the relay does).
+ * Implementations pass the retry storage contract.
+ */
+export abstract class RetryStorage {
+  /** Moves events from the outbox to the side table, in their order; one that is not in the outbox any more is left. */
+  abstract divert(events: readonly Diverted[]): Promise<void>;
+
+  /** Moves events from the outbox to the dead letters. */
+  abstract bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void>;
+
+  abstract blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]>;
+
+  /** Events whose time has come, each followed by those of its key that wait behind it, in their order. */
+  abstract due(request: DueRequest): Promise<readonly RetryEvent[]>;
+
+  /** Stores what became of them. The next event of a key whose head is gone is due at once. */
+  abstract settle(results: readonly RetryResult[]): Promise<void>;
+
+  /** The latest first. @param after only those that died before this one, by its event id and destination */
+  abstract deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]>;
+
+  /** Gives dead letters another round, under their ids; they have lost their place in the order. @returns how many */
+  abstract requeue(filter: DeadLetterFilter): Promise<number>;
+
+  /** Forgets dead letters. @returns how many */
+  abstract discard(filter: DeadLetterFilter): Promise<number>;
+}

@@ -1,0 +1,157 @@
+import type { Clock } from '../../runtime/clock.js';
+import { groupBy } from '../../runtime/group-by.js';
+import type { PendingEvent } from '../../outbox/outbox-storage.js';
+import {
+  RetryStorage,
+  type BlockedKey,
+  type DeadLetter,
+  type DeadLetterFilter,
+  type Diverted,
+  type DueRequest,
+  type RetryEvent,
+  type RetryResult,
+} from '../../outbox/retry-storage.js';
+import type { MemoryDatabase, MemoryRetry } from './memory-database.js';
+
+/** Events in trouble, in memory. */
+export class MemoryRetryStorage extends RetryStorage {
+  constructor(
+    private readonly database: MemoryDatabase,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  divert(events: readonly Diverted[]): Promise<void> {
+    for (const { event, failure } of events) {
+      if (!this.database.events.delete(event.id)) continue;
+      const { attempts = 0, reason, nextInMs } = failure ?? {};
+      const nextAt = nextInMs === undefined ? undefined : this.clock.monotonic() + nextInMs;
+      this.database.addRetry({ event, attempts, reason, blocks: true, nextAt });
+    }
+    return Promise.resolve();
+  }
+
+  bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void> {
+    for (const { event, reason } of events)
+      if (this.database.events.delete(event.id)) this.lay(event, reason, 1);
+    return Promise.resolve();
+  }
+
+  blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]> {
+    const blocking = this.rows.filter(({ event, blocks }) => blocks && shards.includes(event.shard));
+    const groups = groupBy(blocking, ({ event }) => keyOf(event));
+    return Promise.resolve(
+      [...groups.values()].flatMap((rows) => {
+        const [first] = rows;
+        if (!first) return [];
+        const { shard, destination, key } = first.event;
+        return [{ shard, destination, key, events: rows.length }];
+      }),
+    );
+  }
+
+  due({ shards, except, limit }: DueRequest): Promise<readonly RetryEvent[]> {
+    const now = this.clock.monotonic();
+    const heads = this.rows
+      .filter(
+        ({ event, nextAt }) =>
+          nextAt !== undefined &&
+          nextAt <= now &&
+          shards.includes(event.shard) &&
+          !except.includes(event.destination),
+      )
+      .slice(0, limit);
+    const keys = new Set(heads.filter(({ blocks }) => blocks).map(({ event }) => keyOf(event)));
+    const due = this.rows.filter((row) => (row.blocks ? keys.has(keyOf(row.event)) : heads.includes(row)));
+    return Promise.resolve(
+      due.map(({ event: { id: _, ...event }, seq, blocks, attempts }) => ({
+        ...event,
+        seq,
+        blocks,
+        attempts,
+      })),
+    );
+  }
+
+  settle(results: readonly RetryResult[]): Promise<void> {
+    const { retries } = this.database;
+    for (const result of results) {
+      const row = retries.get(result.event.seq);
+      if (!row) continue;
+      if (result.outcome === 'failed') {
+        const { attempts, reason, nextInMs } = result.failure;
+        Object.assign(row, { attempts, reason, nextAt: this.clock.monotonic() + nextInMs });
+        continue;
+      }
+      retries.delete(row.seq);
+      if (result.outcome === 'dead') this.lay(row.event, result.reason, row.attempts + 1);
+      this.promote(row);
+    }
+    return Promise.resolve();
+  }
+
+  deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
+    return Promise.resolve(
+      this.chosen(filter)
+        .reverse()
+        .slice(0, limit)
+        .map(({ letter }) => letter),
+    );
+  }
+
+  requeue(filter: DeadLetterFilter): Promise<number> {
+    const chosen = this.chosen(filter);
+    for (const { name, event } of chosen) {
+      this.database.deadLetters.delete(name);
+      const nextAt = this.clock.monotonic();
+      this.database.addRetry({ event, attempts: 0, reason: 'requeued', blocks: false, nextAt });
+    }
+    return Promise.resolve(chosen.length);
+  }
+
+  discard(filter: DeadLetterFilter): Promise<number> {
+    const chosen = this.chosen(filter);
+    for (const { name } of chosen) this.database.deadLetters.delete(name);
+    return Promise.resolve(chosen.length);
+  }
+
+  private get rows(): readonly MemoryRetry[] {
+    return [...this.database.retries.values()];
+  }
+
+  private lay(event: PendingEvent, reason: string, attempts: number): void {
+    const { eventId, destination, type, key, payload, headers, createdMs } = event;
+    const own = { eventId, destination, type, key, payload, headers, reason, attempts };
+    const letter = { ...own, createdAt: new Date(createdMs), diedAt: new Date(this.clock.now()) };
+    this.database.deadLetters.set(`${eventId} ${destination}`, { letter, event });
+  }
+
+  private promote({ event, blocks }: MemoryRetry): void {
+    if (!blocks) return;
+    const first = this.rows.find((row) => row.blocks && keyOf(row.event) === keyOf(event));
+    if (first) first.nextAt ??= this.clock.monotonic();
+  }
+
+  private chosen(filter: DeadLetterFilter) {
+    return [...this.database.deadLetters]
+      .map(([name, dead]) => ({ name, ...dead }))
+      .filter(({ letter }) => matches(letter, filter));
+  }
+}
+
+const SAME = ['destination', 'type', 'key'] as const;
+
+function matches(letter: DeadLetter, filter: DeadLetterFilter): boolean {
+  const { eventIds, diedAfter, diedBefore } = filter;
+  return (
+    (eventIds?.includes(letter.eventId) ?? true) &&
+    SAME.every((field) => filter[field] === undefined || filter[field] === letter[field]) &&
+    (diedAfter === undefined || letter.diedAt > diedAfter) &&
+    (diedBefore === undefined || letter.diedAt < diedBefore)
+  );
+}
+
+function keyOf({ shard, destination, key }: PendingEvent): string {
+  return JSON.stringify([shard, destination, key]);
+}

@@ -1,0 +1,121 @@
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { PendingEvent } from '../../outbox/outbox-storage.js';
+import {
+  RetryStorage,
+  type BlockedKey,
+  type DeadLetter,
+  type DeadLetterFilter,
+  type Diverted,
+  type DueRequest,
+  type RetryEvent,
+  type RetryResult,
+} from '../../outbox/retry-storage.js';
+import type { Tables } from './identifiers.js';
+import * as sql from './sql/retry-sql.js';
+
+interface Settings {
+  readonly engine: DataSource;
+  readonly tables: Tables;
+}
+
+type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
+
+/** Events in trouble, in PostgreSQL. */
+export class TypeOrmRetryStorage extends RetryStorage {
+  constructor(private readonly settings: Settings) {
+    super();
+  }
+
+  async divert(events: readonly Diverted[]): Promise<void> {
+    const { engine, tables } = this.settings;
+    await engine.query(sql.divertSql(tables), [
+      events.map(({ event }) => event.shard),
+      events.map(({ event }) => String(event.id)),
+      events.map(({ failure }) => failure?.reason ?? null),
+      events.map(({ failure }) => failure?.attempts ?? 0),
+      events.map(({ failure }) => failure?.nextInMs ?? null),
+    ]);
+  }
+
+  async bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void> {
+    const { engine, tables } = this.settings;
+    await engine.query(sql.burySql(tables), [
+      events.map(({ event }) => event.shard),
+      events.map(({ event }) => String(event.id)),
+      events.map(({ reason }) => reason),
+    ]);
+  }
+
+  blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]> {
+    const { engine, tables } = this.settings;
+    return engine.query<BlockedKey[]>(sql.blockedKeysSql(tables), [shards]);
+  }
+
+  async due({ shards, except, limit }: DueRequest): Promise<readonly RetryEvent[]> {
+    const { engine, tables } = this.settings;
+    const rows = await engine.query<Row[]>(sql.dueSql(tables), [shards, except, limit]);
+    return rows.map((row) => ({ ...row, seq: BigInt(row.seq) }));
+  }
+
+  settle(results: readonly RetryResult[]): Promise<void> {
+    return this.settings.engine.transaction(async ({ queryRunner }) => {
+      if (!queryRunner) throw new Error('a transaction without a query runner');
+      await this.settleOn(queryRunner, results);
+    });
+  }
+
+  async deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
+    const { engine, tables } = this.settings;
+    const rows = await engine.query<DeadLetter[]>(sql.deadLettersSql(tables), [...chosen(filter), limit]);
+    return rows.map((row) => ({
+      ...row,
+      createdAt: new Date(row.createdAt),
+      diedAt: new Date(row.diedAt),
+    }));
+  }
+
+  async requeue(filter: DeadLetterFilter): Promise<number> {
+    const { engine, tables } = this.settings;
+    return (await engine.query<unknown[]>(sql.requeueSql(tables), chosen(filter))).length;
+  }
+
+  async discard(filter: DeadLetterFilter): Promise<number> {
+    const { engine, tables } = this.settings;
+    const [rows = []] = await engine.query<unknown[][]>(sql.discardSql(tables), chosen(filter));
+    return rows.length;
+  }
+
+  private async settleOn(runner: QueryRunner, results: readonly RetryResult[]): Promise<void> {
+    const { tables } = this.settings;
+    const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[][] = []) => {
+      if (group.length === 0) return;
+      const keys = [group.map(({ event }) => event.shard), group.map(({ event }) => String(event.seq))];
+      await runner.query(text, [...keys, ...more]);
+    };
+    const failed = results.filter((it) => it.outcome === 'failed');
+    const dead = results.filter((it) => it.outcome === 'dead');
+    await run(
+      sql.publishedSql(tables),
+      results.filter((it) => it.outcome === 'published'),
+    );
+    await run(sql.failedAgainSql(tables), failed, [
+      failed.map(({ failure }) => failure.reason),
+      failed.map(({ failure }) => failure.attempts),
+      failed.map(({ failure }) => failure.nextInMs),
+    ]);
+    await run(sql.exhaustedSql(tables), dead, [dead.map(({ reason }) => reason)]);
+    const heads = results
+      .filter(({ event, outcome }) => event.blocks && outcome !== 'failed')
+      .map(({ event }) => event);
+    if (heads.length === 0) return;
+    await runner.query(sql.promoteSql(tables), [
+      heads.map(({ shard }) => shard),
+      heads.map(({ destination }) => destination),
+      heads.map(({ key }) => key),
+    ]);
+  }
+}
+
+function chosen({ eventIds, destination, type, key, diedAfter, diedBefore }: DeadLetterFilter): unknown[] {
+  return [eventIds, destination, type, key, diedAfter, diedBefore].map((value) => value ?? null);
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { shardOf } from '../../lib/events/shard.js';
+import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
+import type { Diverted, RetryEvent, RetryResult } from '../../lib/outbox/retry-storage.js';
+import { until } from '../support/until.js';
+import { addEvents, ALL, read } from './outbox-storage.contract.js';
+import { unique, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
+
+const FAR_MS = 60_000;
+
+/** Events of these keys in the outbox, in their order. */
+async function pending(storage: StorageUnderTest, keys: readonly string[]): Promise<readonly PendingEvent[]> {
+  const type = await addEvents(storage, keys);
+  const events = (await read(storage, ALL)).filter((event) => event.type === type);
+  return events.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+const failed = (event: PendingEvent, nextInMs = 0, attempts = 1): Diverted => ({
+  event,
+  failure: { attempts, reason: 'busy', nextInMs },
+});
+const behind = (event: PendingEvent): Diverted => ({ event, failure: undefined });
+
+async function due({ retries }: StorageUnderTest, key: string, except: readonly string[] = []) {
+  // A time that has just been set may lie some microseconds ahead.
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  const found = await retries.due({ shards: [shardOf(key)], except, limit: 100 });
+  return found.filter((event) => event.key === key);
+}
+
+const ids = (events: readonly { readonly eventId: string }[]) => events.map(({ eventId }) => eventId);
+
+function settleAll(storage: StorageUnderTest, events: readonly RetryEvent[], how: 'published' | 'dead') {
+  return storage.retries.settle(
+    events.map((event): RetryResult =>
+      how === 'dead'
+        ? { event, outcome: 'dead', reason: 'exhausted: busy' }
+        : { event, outcome: 'published' },
+    ),
+  );
+}
+
+/** What every retry storage must do. Cases share one storage. */
+export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
+  {
+    name: 'moves events out of the outbox, in their order, and gives them when the first of their key is due',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key, key]);
+      const [first, second, third] = events as [PendingEvent, PendingEvent, PendingEvent];
+      await storage.retries.divert([failed(first, FAR_MS), behind(second), behind(third)]);
+      assert.deepEqual(
+        (await read(storage, ALL)).filter((event) => event.key === key),
+        [],
+      );
+      assert.deepEqual(await due(storage, key), []);
+      const keys = await storage.retries.blockedKeys(ALL);
+      assert.deepEqual(
+        keys.filter((it) => it.key === key),
+        [{ shard: shardOf(key), destination: 'default', key, events: 3 }],
+      );
+      const other = unique('key');
+      const [now, then] = (await pending(storage, [other, other])) as [PendingEvent, PendingEvent];
+      await storage.retries.divert([failed(now), behind(then)]);
+      const found = await due(storage, other);
+      assert.deepEqual(ids(found), ids([now, then]));
+      const [head] = found;
+      assert.deepEqual([head?.attempts, head?.blocks, head?.payload], [1, true, now.payload]);
+      assert.ok(Math.abs((head?.createdMs ?? 0) - now.createdMs) < 1);
+      assert.deepEqual(await due(storage, other, ['default']), []);
+    },
+  },
+  {
+    name: 'leaves an event where it is that is not in the outbox any more',
+    async run(storage) {
+      const key = unique('key');
+      const [event] = await pending(storage, [key]);
+      if (!event) throw new Error('there is one');
+      await storage.outbox.remove([event]);
+      await storage.retries.divert([failed(event)]);
+      await storage.retries.bury([{ event, reason: 'rejected: no' }]);
+      assert.deepEqual(await due(storage, key), []);
+      assert.deepEqual(await storage.retries.deadLetters({ key }, 10), []);
+    },
+  },
+  {
+    name: 'makes the next event of a key due when its head is published, and frees the key with the last one',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert([failed(first), behind(second)]);
+      const [head] = await due(storage, key);
+      if (!head) throw new Error('it is due');
+      await settleAll(storage, [head], 'published');
+      const next = await due(storage, key);
+      assert.deepEqual(ids(next), [second.eventId]);
+      await settleAll(storage, next, 'published');
+      assert.deepEqual(await due(storage, key), []);
+      assert.equal(
+        (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
+        false,
+      );
+    },
+  },
+  {
+    name: 'waits for the next attempt of an event that failed again, and counts its attempts',
+    async run(storage) {
+      const key = unique('key');
+      const [event] = await pending(storage, [key]);
+      if (!event) throw new Error('there is one');
+      await storage.retries.divert([failed(event)]);
+      const again = async (nextInMs: number) => {
+        const [head] = await due(storage, key);
+        if (!head) throw new Error('it is due');
+        const failure = { attempts: head.attempts + 1, reason: 'still busy', nextInMs };
+        await storage.retries.settle([{ event: head, outcome: 'failed', failure }]);
+      };
+      await again(40);
+      assert.deepEqual(await due(storage, key), []);
+      await until(async () => (await due(storage, key))[0]?.attempts === 2);
+      await again(FAR_MS);
+      assert.deepEqual(await due(storage, key), []);
+    },
+  },
+  {
+    name: 'keeps dead letters of both kinds, found by what they are, and lets the key go on',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key, key]);
+      const [refused, spent, after] = events as [PendingEvent, PendingEvent, PendingEvent];
+      await storage.retries.bury([{ event: refused, reason: 'rejected: too large' }]);
+      await storage.retries.divert([failed(spent, 0, 9), behind(after)]);
+      const [head] = await due(storage, key);
+      if (!head) throw new Error('it is due');
+      await settleAll(storage, [head], 'dead');
+      assert.deepEqual(ids(await due(storage, key)), [after.eventId]);
+      const letters = await storage.retries.deadLetters({ key }, 10);
+      const seen = letters.map(({ eventId, reason, attempts }) => [eventId, reason, attempts]);
+      assert.deepEqual(
+        seen.toSorted(),
+        [
+          [refused.eventId, 'rejected: too large', 1],
+          [spent.eventId, 'exhausted: busy', 10],
+        ].toSorted(),
+      );
+      assert.ok(
+        letters.every(({ diedAt, createdAt }) => diedAt instanceof Date && createdAt instanceof Date),
+      );
+      assert.equal((await storage.retries.deadLetters({ key }, 1)).length, 1);
+      const count = async (filter: object) =>
+        (await storage.retries.deadLetters({ key, ...filter }, 10)).length;
+      assert.equal(await count({ eventIds: [refused.eventId] }), 1);
+      assert.equal(await count({ type: refused.type, destination: 'default' }), 2);
+      assert.equal(await count({ destination: 'elsewhere' }), 0);
+      assert.equal(await count({ diedAfter: new Date(Date.now() + FAR_MS) }), 0);
+      assert.equal(await count({ diedBefore: new Date(Date.now() + FAR_MS) }), 2);
+    },
+  },
+  {
+    name: 'gives requeued dead letters another round without blocking their key, and forgets discarded ones',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [one, other] = events as [PendingEvent, PendingEvent];
+      await storage.retries.bury(events.map((event) => ({ event, reason: 'rejected: no' })));
+      assert.equal(await storage.retries.requeue({ eventIds: [one.eventId] }), 1);
+      const [again] = await due(storage, key);
+      assert.deepEqual([again?.eventId, again?.blocks, again?.attempts], [one.eventId, false, 0]);
+      assert.equal(
+        (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
+        false,
+      );
+      assert.equal(await storage.retries.discard({ key }), 1);
+      assert.equal(await storage.retries.requeue({ eventIds: [other.eventId] }), 0);
+      assert.deepEqual(await storage.retries.deadLetters({ key }, 10), []);
+    },
+  },
+];
