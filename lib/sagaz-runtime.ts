@@ -43,6 +43,7 @@ export class SagazRuntime {
   private readonly sagaWorker: SagaWorker;
   private readonly housekeeper: Housekeeper;
   private stillRunning = 0;
+  private endSignal: (() => void) | undefined;
 
   constructor(private readonly settings: RuntimeSettings) {
     const { options, persistence, clock, reach = noProbe } = settings;
@@ -64,7 +65,7 @@ export class SagazRuntime {
     const wake = () => this.sagaWorker.wake();
     this.executor = new SagaExecutor({
       ...{ ...common, ...limits, identity, events, reach, maxClaims: options.sagas.maxClaims },
-      wakeRelay: () => this.relay.wake(),
+      wakeRelay: () => persistence.signal.tell(),
       wakeClaims: wake,
     });
     const { executor } = this;
@@ -123,6 +124,7 @@ export class SagazRuntime {
       await Promise.all([...destinations.values()].map((broker) => broker.connect()));
       await this.lease.setRelays(true);
       this.relay.start();
+      this.endSignal = this.settings.persistence.signal.listen(() => this.relay.wake());
     }
     if (worker.sagas) {
       this.sagaWorker.start();
@@ -153,6 +155,7 @@ export class SagazRuntime {
   }
 
   private async stopRelay(): Promise<void> {
+    this.endSignal?.();
     await this.relay.stop();
     if (this.works) await this.lease.setRelays(false);
   }
@@ -185,7 +188,7 @@ export class SagazRuntime {
       `storage ${persistence.description}`,
       `takeover ${takeover}`,
       `brokers ${brokers}`,
-      `relay ${worker.outbox ? 'poll' : 'off'}`,
+      `relay ${worker.outbox ? (options.outbox.notify ? 'notify and poll' : 'poll') : 'off'}`,
       work === '' ? 'no worker' : `worker ${worker.id} (${work})`,
       `sagas ${sagas.join(', ') || 'none'}`,
     ].join(' | ');

@@ -60,6 +60,7 @@ const read = section({
       maxInterval: duration('5m'),
       jitter: oneOf(['full', 'none'], 'full'),
     }),
+    notify: bool(true),
     pollInterval: duration('25ms', { min: 1 }),
     maxPollInterval: duration('1s', { min: 1 }),
   }),

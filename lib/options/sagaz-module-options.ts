@@ -57,6 +57,8 @@ export interface OutboxOptions {
    * Default 10 attempts, `'1s'` x 2 up to `'5m'`, full jitter.
    */
   retry?: Omit<RetryOptions, 'maxElapsed' | 'retryIf'> | undefined;
+  /** Processes tell each other of new events by LISTEN and NOTIFY, after the commit and at most once in 20 ms. Default true. */
+  notify?: boolean | undefined;
   /** Pause after a look that found nothing; doubles up to `maxPollInterval`. Default `'25ms'`. */
   pollInterval?: Duration | undefined;
   /** Default `'1s'`. */

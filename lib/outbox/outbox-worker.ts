@@ -32,6 +32,8 @@ const FAILURES_UNTIL_ALARM = 4;
 /** A read that was begun while the batch before it was on its way. */
 interface ReadAhead {
   readonly request: ReadRequest;
+  /** How often somebody had told of new events when it began. */
+  readonly wakes: number;
   readonly read: Promise<ReadBatch>;
 }
 
@@ -47,6 +49,7 @@ export class OutboxWorker {
   private readonly breakers: CircuitBreakers;
   private reader: OutboxReader | undefined;
   private ahead: ReadAhead | undefined;
+  private wakes = 0;
   /** The removal of the last batch. */
   private removing: Promise<void> = Promise.resolve();
   private leaseAt = -Infinity;
@@ -71,6 +74,7 @@ export class OutboxWorker {
 
   /** Looks for events at once: called in the process that has just written some. */
   wake(): void {
+    this.wakes += 1;
     this.loop.wake();
   }
 
@@ -112,7 +116,8 @@ export class OutboxWorker {
     this.ahead = undefined;
     if (!ahead) return retried > 0;
     const read = this.position.accept(await ahead.read, ahead.request);
-    if (read.length === 0) return retried > 0;
+    // Somebody has told of events that it was too early to see.
+    if (read.length === 0) return retried > 0 || ahead.wakes !== this.wakes;
     this.ahead = await this.beginRead();
     // A crash repeats one batch, not two.
     await this.removing;
@@ -177,9 +182,10 @@ export class OutboxWorker {
     // From the lowest pending id on: what was published must not be pending any more.
     if (request.fromTheStart) await this.removing;
     this.reader ??= await this.settings.storage.openReader();
+    const { wakes } = this;
     const read = this.reader.read(request);
     read.catch(() => undefined);
-    return { request, read };
+    return { request, wakes, read };
   }
 
   private async publish<E extends Publishable>(events: readonly E[]): Promise<readonly PublishedGroup<E>[]> {

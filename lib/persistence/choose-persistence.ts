@@ -6,10 +6,11 @@ import type { EntityManager } from '../typeorm-alias.js';
 import type { Persistence } from './persistence.js';
 import { typeOrmPersistence, type TypeOrmPersistenceOptions } from './typeorm/typeorm-persistence.js';
 
-export interface PersistenceChoice extends TypeOrmPersistenceOptions {
+export interface PersistenceChoice extends Omit<TypeOrmPersistenceOptions, 'notify'> {
   readonly storage: 'typeorm' | 'memory' | undefined;
   readonly production: boolean;
   readonly worker: { readonly sagas: boolean };
+  readonly outbox: { readonly notify: boolean };
   readonly allowMemoryInProduction: boolean;
   /** The name it was asked for by; undefined for the unnamed one. */
   readonly dataSourceName: string | undefined;
@@ -43,7 +44,7 @@ export function choosePersistence(choice: PersistenceChoice, clock: Clock): Pers
       `schema: "${schema}", the schema of ${named}, must be letters, digits and _; set schema`,
     ]);
   }
-  return typeOrmPersistence(dataSource, choice);
+  return typeOrmPersistence(dataSource, { ...choice, notify: choice.outbox.notify });
 }
 
 function inMemory(

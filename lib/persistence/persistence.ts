@@ -1,3 +1,4 @@
+import type { OutboxSignal } from '../outbox/outbox-signal.js';
 import type { OutboxStorage } from '../outbox/outbox-storage.js';
 import type { RetryStorage } from '../outbox/retry-storage.js';
 import type { Telemetry } from '../runtime/telemetry.js';
@@ -10,6 +11,7 @@ export interface Persistence<Tx = unknown> {
   readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage<Tx>;
   readonly retries: RetryStorage;
+  readonly signal: OutboxSignal;
   /** For the start-up line: never with credentials. */
   readonly description: string;
   /** Connects; applies or checks the schema. From then on it tells what it does. */

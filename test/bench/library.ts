@@ -1,5 +1,5 @@
 import { DataSource } from 'typeorm';
-import type { MessageBroker, SagaOrchestrator } from 'nestjs-sagaz';
+import type { MessageBroker, Outbox, OutboxEventInput, SagaOrchestrator } from 'nestjs-sagaz';
 
 /** What the benches use of the library beyond its exports: only there can group commit be switched off. */
 interface Internals {
@@ -13,6 +13,7 @@ interface Internals {
 }
 
 interface Runtime {
+  readonly outbox: Outbox;
   readonly orchestrator: SagaOrchestrator;
   open(): Promise<void>;
   begin(): Promise<void>;
@@ -42,6 +43,30 @@ export async function openRelay(url: string, broker: MessageBroker): Promise<{ c
   return { close };
 }
 
+/** A process that writes events in transactions of its own, and leaves the rest to others. */
+export interface Writer {
+  transaction<T>(
+    work: (publish: (event: OutboxEventInput) => Promise<unknown>, query: Query) => Promise<T>,
+  ): Promise<T>;
+  close(): Promise<void>;
+}
+
+type Query = (text: string, parameters: unknown[]) => Promise<unknown>;
+
+export async function openWriter(url: string): Promise<Writer> {
+  const { runtime, application, close } = await openRuntime(url, { worker: false }, {});
+  return {
+    transaction: (work) =>
+      application.transaction((manager) =>
+        work(
+          (event) => runtime.outbox.publish(manager, event),
+          (text, parameters) => manager.query(text, parameters),
+        ),
+      ),
+    close,
+  };
+}
+
 /** Makes the library's tables. */
 export async function migrate(url: string): Promise<void> {
   await (await openRuntime(url, { worker: false }, {})).close();
@@ -59,7 +84,7 @@ async function openRuntime(url: string, given: object, switches: object) {
     await runtime.close();
     await application.destroy();
   };
-  return { runtime, close };
+  return { runtime, application, close };
 }
 
 export async function internals(): Promise<Internals> {

@@ -4,12 +4,14 @@ import type { Figure } from './bench.js';
 import { readCommand, UsageError, type Command } from './command-line.js';
 import { growthBench } from './growth/growth.bench.js';
 import { drainBench } from './outbox/drain.bench.js';
+import { enqueueBench } from './outbox/enqueue.bench.js';
+import { latencyBench } from './outbox/latency.bench.js';
 import { progressOn } from './progress.js';
 import { surroundings, table } from './report.js';
 import { sagasBench } from './sagas/sagas.bench.js';
 import { takeoverBench } from './takeover/takeover.bench.js';
 
-const BENCHES = [sagasBench, takeoverBench, growthBench, drainBench];
+const BENCHES = [sagasBench, takeoverBench, growthBench, drainBench, latencyBench, enqueueBench];
 
 async function main(args: readonly string[]): Promise<void> {
   const { bench, json, quick }: Command = readCommand(args, BENCHES);

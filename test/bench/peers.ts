@@ -26,8 +26,10 @@ export class Peer {
     private readonly program: string,
   ) {}
 
+  /** @param program in the folder of the peers, or a path from the root */
   static async start(program: string, args: readonly string[]): Promise<Peer> {
-    const child = fork(join(FOLDER, 'peers', program), args, {
+    const file = program.includes('/') ? program : join(FOLDER, 'peers', program);
+    const child = fork(file, args, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     await answerOf(child, program);
@@ -36,9 +38,14 @@ export class Peer {
 
   /** @throws Error when the peer's process ends instead of answering */
   async rate(load: Load | { readonly events: number }): Promise<number> {
-    this.child.send(load);
-    const [{ rate }] = (await answerOf(this.child, this.program)) as [{ rate: number }];
-    return rate;
+    return (await this.ask<{ rate: number }>(load)).rate;
+  }
+
+  /** @throws Error when the peer's process ends instead of answering */
+  async ask<T>(request: object): Promise<T> {
+    this.child.send(request);
+    const [answer] = (await answerOf(this.child, this.program)) as [T];
+    return answer;
   }
 
   async close(): Promise<void> {

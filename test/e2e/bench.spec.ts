@@ -56,6 +56,11 @@ describeWith('postgres', 'npm run bench', () => {
     for (const [field, value] of Object.entries(figures)) expect([field, value > 0]).toEqual([field, true]);
   });
 
+  it.each(['latency', 'enqueue'])('writes events in the %s bench', async (name) => {
+    const { stdout } = await bench(name, '--quick');
+    expect(stdout).toMatch(/^(p99Ms|ratio) +[\d.,]+/m);
+  });
+
   it('fills tables in the growth bench, and shows the plan of a claim', async () => {
     const { stdout } = await bench('growth', '--quick');
     expect(stdout).toMatch(/^ratioToEmpty +[\d.,]+ +bar: >= 0\.9 {2}(met|missed)$/m);
@@ -82,5 +87,7 @@ it('has every figure of the benches in the reference', async () => {
   const page = await readFile('docs/reference/benchmarks.md', 'utf8');
   const [, section = ''] = page.split('## `npm run bench -- sagas`');
   const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, field]) => field);
-  expect(new Set(listed)).toEqual(new Set([...QUICK, ...OF_PEERS, ...GROWTH, ...DRAIN, 'p50Ms', 'p99Ms']));
+  expect(new Set(listed)).toEqual(
+    new Set([...QUICK, ...OF_PEERS, ...GROWTH, ...DRAIN, 'p50Ms', 'p99Ms', 'business', 'withEvent', 'ratio']),
+  );
 });

@@ -84,7 +84,7 @@ describe('SagazModule.forRoot', () => {
     });
     const line = lines.find((it) => it.startsWith('storage'));
     expect(line).toMatch(
-      /^storage memory .*\| brokers default=memory \| relay poll \| worker \S+ \(sagas and events\) \| sagas greet v1$/,
+      /^storage memory .*\| brokers default=memory \| relay notify and poll \| worker \S+ \(sagas and events\) \| sagas greet v1$/,
     );
   });
 

@@ -107,6 +107,7 @@ describe('resolveOptions', () => {
       },
       outbox: {
         ...{ batchSize: 1000, publishTimeout: 10_000, pollInterval: 25, maxPollInterval: 1_000 },
+        notify: true,
         retry: {
           maxAttempts: 10,
           initialInterval: 1_000,

@@ -1,6 +1,7 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { Persistence } from '../persistence.js';
 import { MemoryDatabase } from './memory-database.js';
+import { MemoryOutboxSignal } from './memory-outbox-signal.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
 import { MemoryRetryStorage } from './memory-retry-storage.js';
 import { MemorySagaStorage } from './memory-saga-storage.js';
@@ -12,6 +13,7 @@ export function memoryPersistence(clock: Clock): Persistence<undefined> {
     sagas: new MemorySagaStorage(database, clock),
     workers: new MemoryWorkerStorage(database, clock),
     outbox: new MemoryOutboxStorage(database, clock),
+    signal: new MemoryOutboxSignal(),
     retries: new MemoryRetryStorage(database, clock),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),

@@ -17,6 +17,8 @@ export interface EngineConnectionOptions {
   readonly timeoutMs?: number;
   /** Called on each new connection, before anything else. */
   readonly opened?: (query: EngineConnection['query']) => Promise<void>;
+  /** Called when the server notifies this connection. */
+  readonly notified?: () => void;
   /** Called when an open connection is lost, unless `close` did it. */
   readonly lost?: () => void;
 }
@@ -64,6 +66,8 @@ export class EngineConnection {
       if (this.closed) throw new Error('the connection to the database is closed');
       client.once('error', () => this.drop(runner));
       client.once('end', () => this.drop(runner));
+      const { notified } = this.options;
+      if (notified) client.on('notification', notified);
       await this.options.opened?.((statement, values) => this.on(client, statement, values));
       this.client = client;
       return client;

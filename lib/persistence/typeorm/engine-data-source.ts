@@ -3,10 +3,10 @@ import type { PostgresDataSourceOptions } from 'typeorm/driver/postgres/Postgres
 
 /**
  * Nothing of the engine waits behind the application's queries: one for the session lock and the heartbeat, two for the
- * journal, one for reading the outbox and one for removing from it, two for claims and everything else. They are opened
- * when they are needed.
+ * journal, one each for reading the outbox, removing from it and hearing of new events, two for claims and everything
+ * else. They are opened when they are needed.
  */
-const ENGINE_CONNECTIONS = 7;
+const ENGINE_CONNECTIONS = 8;
 
 /** A statement on a connection that has died silently must not hold up its loop for ever. */
 const QUERY_TIMEOUT_MS = 30_000;

@@ -9,6 +9,11 @@ import * as sql from './sql/outbox-sql.js';
 import { TypeOrmOutboxReader } from './typeorm-outbox-reader.js';
 import type { TypeOrmStorageSettings } from './typeorm-saga-storage.js';
 
+export interface TypeOrmOutboxSettings extends TypeOrmStorageSettings {
+  /** Called when a transaction with events has committed. */
+  readonly committed: () => void;
+}
+
 /** Events in PostgreSQL, written on the caller's transaction, read and removed on the engine's own connections. */
 export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
   /** Batches are removed while the next one is read. */
@@ -17,7 +22,7 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
   /** A connection takes one statement at a time. */
   private readonly turn = new Turn();
 
-  constructor(private readonly settings: TypeOrmStorageSettings) {
+  constructor(private readonly settings: TypeOrmOutboxSettings) {
     super();
     const { engine, named, tables } = settings;
     this.remover = new EngineConnection({ engine, named });
@@ -30,7 +35,10 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
 
   async insert(tx: EntityManager, events: readonly OutboxRecord[]): Promise<void> {
     const runner = openTransaction(tx);
-    if (events.length > 0) await runner.query(sql.insertEventsSql(this.settings.tables), eventArrays(events));
+    if (events.length === 0) return;
+    const { tables, commits, committed } = this.settings;
+    await runner.query(sql.insertEventsSql(tables), eventArrays(events));
+    commits.after(runner, committed);
   }
 
   transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {

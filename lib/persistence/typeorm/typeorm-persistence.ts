@@ -11,6 +11,7 @@ import { flushOf, type Flushed } from './journal-writer.js';
 import { Migrator } from './migrations/migrator.js';
 import { hasSessions } from './sessions.js';
 import { TransactionScope } from './transaction-scope.js';
+import { TypeOrmOutboxSignal } from './typeorm-outbox-signal.js';
 import { TypeOrmOutboxStorage } from './typeorm-outbox-storage.js';
 import { TypeOrmRetryStorage } from './typeorm-retry-storage.js';
 import { TypeOrmSagaStorage } from './typeorm-saga-storage.js';
@@ -20,6 +21,8 @@ export interface TypeOrmPersistenceOptions {
   /** Default: the DataSource's, else `public`. */
   readonly schema: string | undefined;
   readonly migrations: 'run' | 'check' | 'off';
+  /** NOTIFY after commits, and LISTEN where events are relayed. Default true. */
+  readonly notify?: boolean;
 }
 
 /** What only tests and benches ask for. */
@@ -66,11 +69,13 @@ export function typeOrmPersistence(
   const migrator = new Migrator(engine, schema);
   const sagas = new TypeOrmSagaStorage(settings);
   const workers = new TypeOrmWorkerStorage(settings);
-  const outbox = new TypeOrmOutboxStorage(settings);
+  const signal = new TypeOrmOutboxSignal({ ...settings, schema, notify: options.notify ?? true });
+  const outbox = new TypeOrmOutboxStorage({ ...settings, committed: () => signal.tell() });
   return {
     sagas,
     workers,
     outbox,
+    signal,
     retries: new TypeOrmRetryStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {
@@ -86,6 +91,7 @@ export function typeOrmPersistence(
       await sagas.close();
       await workers.close();
       await outbox.close();
+      await signal.close();
       if (engine.isInitialized) await engine.destroy();
     },
   };
