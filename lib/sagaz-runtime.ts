@@ -87,7 +87,7 @@ export class SagazRuntime {
     const { destinations, outbox, worker } = options;
     const { telemetry, lease: identity } = this;
     const retries = new OutboxRetries({
-      ...{ clock, telemetry, storage: persistence.retries, policy: outbox.retry },
+      ...{ clock, telemetry, identity, storage: persistence.retries, policy: outbox.retry },
     });
     return new OutboxWorker({
       ...{ clock, log, telemetry, retries, identity, leaseMs: worker.lease, storage: persistence.outbox },

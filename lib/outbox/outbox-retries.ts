@@ -2,13 +2,15 @@ import { backOffMs, type BackOff } from '../runtime/back-off.js';
 import type { Clock } from '../runtime/clock.js';
 import { groupBy } from '../runtime/group-by.js';
 import type { Telemetry } from '../runtime/telemetry.js';
+import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { BlockedKeys } from './blocked-keys.js';
 import type { PendingEvent } from './outbox-storage.js';
 import type { PublishedGroup } from './publisher.js';
-import type { Diverted, Failure, RetryEvent, RetryResult, RetryStorage } from './retry-storage.js';
+import type { Buried, Diverted, Failure, RetryEvent, RetryResult, RetryStorage } from './retry-storage.js';
 
 export interface OutboxRetrySettings {
   readonly storage: RetryStorage;
+  readonly identity: WorkerIdentity;
   readonly policy: BackOff & { readonly maxAttempts: number };
   readonly clock: Clock;
   readonly telemetry: Telemetry;
@@ -60,20 +62,22 @@ export class OutboxRetries {
   /** Takes what a destination refused, which is not down itself. */
   async takeFailures({ events, outcomes }: PublishedGroup<PendingEvent>): Promise<void> {
     const refused = events.map((event, index) => ({ event, outcome: outcomes[index] }));
-    const dead = refused.flatMap(({ event, outcome }) =>
-      outcome?.status === 'rejected' ? [{ event, reason: `rejected: ${outcome.reason}` }] : [],
-    );
-    if (dead.length > 0) await this.settings.storage.bury(dead);
-    for (const { event, reason } of dead) this.tellDead(event, reason);
+    const dead: Buried[] = [];
+    const diverted: Diverted[] = [];
     const heads = new Set<string>();
-    const diverted = refused.flatMap(({ event, outcome }): Diverted[] => {
-      if (outcome?.status !== 'retryable') return [];
+    for (const { event, outcome } of refused) {
+      if (outcome?.status === 'rejected') dead.push({ event, reason: `rejected: ${outcome.reason}` });
+      if (outcome?.status !== 'retryable') continue;
       const key = JSON.stringify([event.destination, event.key]);
       // The broker may have refused it only because of the one before it.
-      const failure = heads.has(key) ? undefined : this.failureOf(0, outcome.reason);
-      heads.add(key);
-      return [{ event, failure }];
-    });
+      if (heads.has(key)) diverted.push({ event, failure: undefined });
+      else if (this.settings.policy.maxAttempts === 1)
+        dead.push({ event, reason: `exhausted: ${outcome.reason}` });
+      else diverted.push({ event, failure: this.failureOf(0, outcome.reason) });
+      if (this.settings.policy.maxAttempts > 1) heads.add(key);
+    }
+    if (dead.length > 0) await this.settings.storage.bury(this.settings.identity.id, dead);
+    for (const { event, reason } of dead) this.tellDead(event, reason);
     if (diverted.length > 0) await this.divert(diverted);
   }
 
@@ -94,7 +98,7 @@ export class OutboxRetries {
       .filter(({ outage }) => outage === undefined)
       .flatMap((group) => this.resultsOf(group));
     if (results.length === 0) return 0;
-    await this.settings.storage.settle(results);
+    await this.settings.storage.settle(this.settings.identity.id, results);
     const gone = results.filter(({ outcome }) => outcome !== 'failed');
     for (const { event } of gone) if (event.blocks) this.blocked.remove(event);
     for (const result of gone) if (result.outcome === 'dead') this.tellDead(result.event, result.reason);
@@ -135,8 +139,11 @@ export class OutboxRetries {
   }
 
   private async divert(events: readonly Diverted[]): Promise<void> {
-    await this.settings.storage.divert(events);
+    await this.settings.storage.divert(this.settings.identity.id, events);
+    const before = new Set(this.overfull);
     for (const { event } of events) this.blocked.add(event);
+    const paused = this.overfull.filter((shard) => !before.has(shard));
+    for (const shard of paused) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
     const failed = events.filter(({ failure }) => failure !== undefined);
     for (const [destination, group] of groupBy(failed, ({ event }) => event.destination)) {
       const { reason = '' } = group[0]?.failure ?? {};

@@ -16,6 +16,12 @@ export interface Diverted {
   readonly failure: Failure | undefined;
 }
 
+/** An event that its destination will never take. */
+export interface Buried {
+  readonly event: PendingEvent;
+  readonly reason: string;
+}
+
 export interface Failure {
   /** Attempts that have failed. */
   readonly attempts: number;
@@ -82,10 +88,10 @@ export interface DeadLetterFilter {
  */
 export abstract class RetryStorage {
   /** Moves events from the outbox to the side table, in their order; one that is not in the outbox any more is left. */
-  abstract divert(events: readonly Diverted[]): Promise<void>;
+  abstract divert(workerId: string, events: readonly Diverted[]): Promise<void>;
 
   /** Moves events from the outbox to the dead letters. */
-  abstract bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void>;
+  abstract bury(workerId: string, events: readonly Buried[]): Promise<void>;
 
   abstract blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]>;
 
@@ -93,7 +99,7 @@ export abstract class RetryStorage {
   abstract due(request: DueRequest): Promise<readonly RetryEvent[]>;
 
   /** Stores what became of them. The next event of a key whose head is gone is due at once. */
-  abstract settle(results: readonly RetryResult[]): Promise<void>;
+  abstract settle(workerId: string, results: readonly RetryResult[]): Promise<void>;
 
   /** The latest first. @param after only those that died before this one, by its event id and destination */
   abstract deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]>;

@@ -152,6 +152,9 @@ export interface SagazEvents {
   /** It takes events again. */
   'outbox.circuit-closed': Emitted & { readonly destination: string };
 
+  /** So many events of a shard wait behind others that it takes no more. Alarm. */
+  'outbox.shard-paused': Emitted & { readonly shard: number };
+
   /** A flush of the journal is durable. */
   'journal.flushed': Emitted & {
     /** Journal entries, and sagas created. */
@@ -196,6 +199,7 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'outbox.dead-lettered': true,
   'outbox.circuit-opened': true,
   'outbox.circuit-closed': true,
+  'outbox.shard-paused': true,
   'journal.flushed': true,
 };
 
@@ -211,6 +215,7 @@ export const ALARMS: readonly SagazEventName[] = [
   'undo.repeated',
   'outbox.dead-lettered',
   'outbox.circuit-opened',
+  'outbox.shard-paused',
 ];
 
 const channelName = (name: SagazEventName) => `nestjs-sagaz:${name}`;

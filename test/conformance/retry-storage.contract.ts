@@ -8,8 +8,13 @@ import { unique, type ContractCase, type StorageUnderTest } from './saga-storage
 
 const FAR_MS = 60_000;
 
+/** The worker that has every shard. */
+const OWNER = unique('relay');
+
 /** Events of these keys in the outbox, in their order. */
 async function pending(storage: StorageUnderTest, keys: readonly string[]): Promise<readonly PendingEvent[]> {
+  await storage.workers.heartbeat({ id: OWNER, relays: true, leaseMs: 60_000 });
+  await storage.outbox.leaseShards(OWNER);
   const type = await addEvents(storage, keys);
   const events = (await read(storage, ALL)).filter((event) => event.type === type);
   return events.toSorted((a, b) => (a.id < b.id ? -1 : 1));
@@ -32,6 +37,7 @@ const ids = (events: readonly { readonly eventId: string }[]) => events.map(({ e
 
 function settleAll(storage: StorageUnderTest, events: readonly RetryEvent[], how: 'published' | 'dead') {
   return storage.retries.settle(
+    OWNER,
     events.map((event): RetryResult =>
       how === 'dead'
         ? { event, outcome: 'dead', reason: 'exhausted: busy' }
@@ -48,7 +54,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const key = unique('key');
       const events = await pending(storage, [key, key, key]);
       const [first, second, third] = events as [PendingEvent, PendingEvent, PendingEvent];
-      await storage.retries.divert([failed(first, FAR_MS), behind(second), behind(third)]);
+      await storage.retries.divert(OWNER, [failed(first, FAR_MS), behind(second), behind(third)]);
       assert.deepEqual(
         (await read(storage, ALL)).filter((event) => event.key === key),
         [],
@@ -61,7 +67,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       );
       const other = unique('key');
       const [now, then] = (await pending(storage, [other, other])) as [PendingEvent, PendingEvent];
-      await storage.retries.divert([failed(now), behind(then)]);
+      await storage.retries.divert(OWNER, [failed(now), behind(then)]);
       const found = await due(storage, other);
       assert.deepEqual(ids(found), ids([now, then]));
       const [head] = found;
@@ -77,8 +83,8 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const [event] = await pending(storage, [key]);
       if (!event) throw new Error('there is one');
       await storage.outbox.remove([event]);
-      await storage.retries.divert([failed(event)]);
-      await storage.retries.bury([{ event, reason: 'rejected: no' }]);
+      await storage.retries.divert(OWNER, [failed(event)]);
+      await storage.retries.bury(OWNER, [{ event, reason: 'rejected: no' }]);
       assert.deepEqual(await due(storage, key), []);
       assert.deepEqual(await storage.retries.deadLetters({ key }, 10), []);
     },
@@ -89,7 +95,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const key = unique('key');
       const events = await pending(storage, [key, key]);
       const [first, second] = events as [PendingEvent, PendingEvent];
-      await storage.retries.divert([failed(first), behind(second)]);
+      await storage.retries.divert(OWNER, [failed(first), behind(second)]);
       const [head] = await due(storage, key);
       if (!head) throw new Error('it is due');
       await settleAll(storage, [head], 'published');
@@ -109,12 +115,12 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const key = unique('key');
       const [event] = await pending(storage, [key]);
       if (!event) throw new Error('there is one');
-      await storage.retries.divert([failed(event)]);
+      await storage.retries.divert(OWNER, [failed(event)]);
       const again = async (nextInMs: number) => {
         const [head] = await due(storage, key);
         if (!head) throw new Error('it is due');
         const failure = { attempts: head.attempts + 1, reason: 'still busy', nextInMs };
-        await storage.retries.settle([{ event: head, outcome: 'failed', failure }]);
+        await storage.retries.settle(OWNER, [{ event: head, outcome: 'failed', failure }]);
       };
       await again(40);
       assert.deepEqual(await due(storage, key), []);
@@ -129,8 +135,8 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const key = unique('key');
       const events = await pending(storage, [key, key, key]);
       const [refused, spent, after] = events as [PendingEvent, PendingEvent, PendingEvent];
-      await storage.retries.bury([{ event: refused, reason: 'rejected: too large' }]);
-      await storage.retries.divert([failed(spent, 0, 9), behind(after)]);
+      await storage.retries.bury(OWNER, [{ event: refused, reason: 'rejected: too large' }]);
+      await storage.retries.divert(OWNER, [failed(spent, 0, 9), behind(after)]);
       const [head] = await due(storage, key);
       if (!head) throw new Error('it is due');
       await settleAll(storage, [head], 'dead');
@@ -163,7 +169,10 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const key = unique('key');
       const events = await pending(storage, [key, key]);
       const [one, other] = events as [PendingEvent, PendingEvent];
-      await storage.retries.bury(events.map((event) => ({ event, reason: 'rejected: no' })));
+      await storage.retries.bury(
+        OWNER,
+        events.map((event) => ({ event, reason: 'rejected: no' })),
+      );
       assert.equal(await storage.retries.requeue({ eventIds: [one.eventId] }), 1);
       const [again] = await due(storage, key);
       assert.deepEqual([again?.eventId, again?.blocks, again?.attempts], [one.eventId, false, 0]);

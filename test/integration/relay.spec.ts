@@ -59,6 +59,7 @@ describeWith('postgres', 'the relay', () => {
       jitter: 'full',
     } as const;
     const retries = new OutboxRetries({
+      identity: lease,
       clock: systemClock,
       telemetry,
       policy,

@@ -551,7 +551,7 @@ function relay(destination: Destination, batchSize = 100) {
     jitter: 'none',
   } as const;
   const trouble = new MemoryRetryStorage(database, clock);
-  const retries = new OutboxRetries({ storage: trouble, policy, clock, telemetry });
+  const retries = new OutboxRetries({ storage: trouble, policy, clock, telemetry, identity });
   const worker = new OutboxWorker({
     ...{ identity, storage, clock, log, batchSize, telemetry, retries },
     publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
@@ -661,6 +661,28 @@ describe('OutboxWorker', () => {
     write({ type: 'free', key: NORTH });
     await clock.advance(1_000);
     expect([left(), waiting()]).toEqual([[], []]);
+    await worker.stop();
+  });
+
+  it('takes no more events of a shard when ten thousand wait behind one, says so, and goes on when they are gone', async () => {
+    let busy = true;
+    const destination = new ScriptedDestination(({ key }) => (key === NORTH && busy ? LATER : OK));
+    const { worker, write, left, waiting, clock, log, database } = relay(destination, 5_000);
+    write(...Array.from({ length: 12_000 }, (_, n) => ({ type: `${n}`, key: NORTH })));
+    write({ type: 'other', key: SOUTH });
+    worker.start();
+    for (let n = 0; n < 20 && waiting().length <= 10_000; n++) await clock.advance(25);
+    expect(waiting().length).toBeGreaterThan(10_000);
+    // What was read ahead still moves there.
+    await clock.advance(50);
+    const kept = database.events.size;
+    write({ type: 'more', key: NORTH });
+    await clock.advance(200);
+    expect(database.events.size).toBe(kept + 1);
+    expect(log.lines.filter((line) => line.includes('shard-paused'))).toHaveLength(1);
+    busy = false;
+    await clock.advance(60_000);
+    expect(left()).toEqual([]);
     await worker.stop();
   });
 

@@ -4,6 +4,7 @@ import type { PendingEvent } from '../../outbox/outbox-storage.js';
 import {
   RetryStorage,
   type BlockedKey,
+  type Buried,
   type DeadLetter,
   type DeadLetterFilter,
   type Diverted,
@@ -13,7 +14,7 @@ import {
 } from '../../outbox/retry-storage.js';
 import type { MemoryDatabase, MemoryRetry } from './memory-database.js';
 
-/** Events in trouble, in memory. */
+/** Events in trouble, in memory. One process has them all. */
 export class MemoryRetryStorage extends RetryStorage {
   constructor(
     private readonly database: MemoryDatabase,
@@ -22,7 +23,7 @@ export class MemoryRetryStorage extends RetryStorage {
     super();
   }
 
-  divert(events: readonly Diverted[]): Promise<void> {
+  divert(_workerId: string, events: readonly Diverted[]): Promise<void> {
     for (const { event, failure } of events) {
       if (!this.database.events.delete(event.id)) continue;
       const { attempts = 0, reason, nextInMs } = failure ?? {};
@@ -32,7 +33,7 @@ export class MemoryRetryStorage extends RetryStorage {
     return Promise.resolve();
   }
 
-  bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void> {
+  bury(_workerId: string, events: readonly Buried[]): Promise<void> {
     for (const { event, reason } of events)
       if (this.database.events.delete(event.id)) this.lay(event, reason, 1);
     return Promise.resolve();
@@ -74,7 +75,7 @@ export class MemoryRetryStorage extends RetryStorage {
     );
   }
 
-  settle(results: readonly RetryResult[]): Promise<void> {
+  settle(_workerId: string, results: readonly RetryResult[]): Promise<void> {
     const { retries } = this.database;
     for (const result of results) {
       const row = retries.get(result.event.seq);

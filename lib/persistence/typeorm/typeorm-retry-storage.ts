@@ -1,8 +1,8 @@
 import type { DataSource, QueryRunner } from 'typeorm';
-import type { PendingEvent } from '../../outbox/outbox-storage.js';
 import {
   RetryStorage,
   type BlockedKey,
+  type Buried,
   type DeadLetter,
   type DeadLetterFilter,
   type Diverted,
@@ -26,7 +26,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
     super();
   }
 
-  async divert(events: readonly Diverted[]): Promise<void> {
+  async divert(workerId: string, events: readonly Diverted[]): Promise<void> {
     const { engine, tables } = this.settings;
     await engine.query(sql.divertSql(tables), [
       events.map(({ event }) => event.shard),
@@ -34,15 +34,17 @@ export class TypeOrmRetryStorage extends RetryStorage {
       events.map(({ failure }) => failure?.reason ?? null),
       events.map(({ failure }) => failure?.attempts ?? 0),
       events.map(({ failure }) => failure?.nextInMs ?? null),
+      workerId,
     ]);
   }
 
-  async bury(events: readonly { readonly event: PendingEvent; readonly reason: string }[]): Promise<void> {
+  async bury(workerId: string, events: readonly Buried[]): Promise<void> {
     const { engine, tables } = this.settings;
     await engine.query(sql.burySql(tables), [
       events.map(({ event }) => event.shard),
       events.map(({ event }) => String(event.id)),
       events.map(({ reason }) => reason),
+      workerId,
     ]);
   }
 
@@ -57,10 +59,10 @@ export class TypeOrmRetryStorage extends RetryStorage {
     return rows.map((row) => ({ ...row, seq: BigInt(row.seq) }));
   }
 
-  settle(results: readonly RetryResult[]): Promise<void> {
+  settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
     return this.settings.engine.transaction(async ({ queryRunner }) => {
       if (!queryRunner) throw new Error('a transaction without a query runner');
-      await this.settleOn(queryRunner, results);
+      await this.settleOn(queryRunner, workerId, results);
     });
   }
 
@@ -85,9 +87,13 @@ export class TypeOrmRetryStorage extends RetryStorage {
     return rows.length;
   }
 
-  private async settleOn(runner: QueryRunner, results: readonly RetryResult[]): Promise<void> {
+  private async settleOn(
+    runner: QueryRunner,
+    workerId: string,
+    results: readonly RetryResult[],
+  ): Promise<void> {
     const { tables } = this.settings;
-    const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[][] = []) => {
+    const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[] = []) => {
       if (group.length === 0) return;
       const keys = [group.map(({ event }) => event.shard), group.map(({ event }) => String(event.seq))];
       await runner.query(text, [...keys, ...more]);
@@ -102,8 +108,9 @@ export class TypeOrmRetryStorage extends RetryStorage {
       failed.map(({ failure }) => failure.reason),
       failed.map(({ failure }) => failure.attempts),
       failed.map(({ failure }) => failure.nextInMs),
+      workerId,
     ]);
-    await run(sql.exhaustedSql(tables), dead, [dead.map(({ reason }) => reason)]);
+    await run(sql.exhaustedSql(tables), dead, [dead.map(({ reason }) => reason), workerId]);
     const heads = results
       .filter(({ event, outcome }) => event.blocks && outcome !== 'failed')
       .map(({ event }) => event);

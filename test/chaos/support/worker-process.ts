@@ -22,6 +22,8 @@ export type FromWorker =
 export interface WorkerOptions {
   readonly url: string;
   readonly ledgerUrl: string;
+  /** Default: the one that runs sagas. */
+  readonly program?: 'worker' | 'relay-worker';
   /** Default 1s. */
   readonly lease?: string;
   readonly crashAt?: string;
@@ -29,7 +31,7 @@ export interface WorkerOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const PROGRAM = join('dist', 'chaos', 'test', 'chaos', 'support', 'worker.js');
+const PROGRAMS = join('dist', 'chaos', 'test', 'chaos', 'support');
 
 /** A real process that runs sagas, seen from the test. */
 export class WorkerProcess {
@@ -40,9 +42,9 @@ export class WorkerProcess {
   complaints = '';
   private readonly exit: Promise<unknown[]>;
 
-  constructor({ url, ledgerUrl, lease = '1s', crashAt, env = {} }: WorkerOptions) {
+  constructor({ url, ledgerUrl, program = 'worker', lease = '1s', crashAt, env = {} }: WorkerOptions) {
     const variables = { CHAOS_URL: url, CHAOS_LEDGER_URL: ledgerUrl, CHAOS_LEASE: lease, ...env };
-    this.child = fork(PROGRAM, [], {
+    this.child = fork(join(PROGRAMS, `${program}.js`), [], {
       env: { ...process.env, ...variables, ...(crashAt !== undefined && { SAGAZ_CRASH_AT: crashAt }) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

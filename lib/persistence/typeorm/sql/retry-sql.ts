@@ -5,14 +5,21 @@ const COPY = `${EVENT_COLUMNS}, created_at`;
 const EVENT = `r.shard, r.event_id AS "eventId", r.destination, r.type, r.key, r.aggregate_type AS "aggregateType",
   r.aggregate_id AS "aggregateId", r.payload, r.headers, date_part('epoch', r.created_at) * 1000 AS "createdMs"`;
 
-/** Takes events out of the outbox, whoever else may have taken some. */
+/**
+ * The shards among $1 that worker `owner` has now. The lock orders this against a takeover: whoever takes a shard knows
+ * everything that its last owner has moved, also by a statement that the server finished when its process was dead.
+ */
+const owned = (t: Tables, owner: string) => `owned AS MATERIALIZED (
+  SELECT shard FROM ${t.shard} WHERE shard = ANY($1::smallint[]) AND owner = ${owner} ORDER BY shard FOR SHARE)`;
+
+/** Takes events out of the outbox. */
 const gone = (t: Tables) => `gone AS (
   DELETE FROM ${t.outbox} o USING unnest($1::smallint[], $2::bigint[]) AS k (shard, id)
-  WHERE o.shard = k.shard AND o.id = k.id RETURNING o.*)`;
+  WHERE o.shard = k.shard AND o.id = k.id AND o.shard IN (SELECT shard FROM owned) RETURNING o.*)`;
 
 /** Moves events to the side table in the order in which they are given. */
 export const divertSql = (t: Tables) => `
-WITH ${gone(t)}
+WITH ${owned(t, '$6')}, ${gone(t)}
 INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at)
 SELECT ${COPY.split(', ')
   .map((column) => `gone.${column}`)
@@ -22,7 +29,7 @@ FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::int[], $5::float8[]) W
 JOIN gone ON gone.shard = w.shard AND gone.id = w.id ORDER BY w.place`;
 
 export const burySql = (t: Tables) => `
-WITH ${gone(t)}
+WITH ${owned(t, '$4')}, ${gone(t)}
 INSERT INTO ${t.deadLetter} (${COPY}, reason, attempts)
 SELECT ${COPY.split(', ')
   .map((column) => `gone.${column}`)
@@ -56,15 +63,16 @@ DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[]) AS k (shard,
 WHERE r.shard = k.shard AND r.seq = k.seq`;
 
 export const failedAgainSql = (t: Tables) => `
+WITH ${owned(t, '$6')}
 UPDATE ${t.retry} r
 SET attempts = w.attempts, reason = w.reason, next_at = clock_timestamp() + w.next_ms * interval '1 millisecond'
 FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::int[], $5::float8[]) AS w (shard, seq, reason, attempts, next_ms)
-WHERE r.shard = w.shard AND r.seq = w.seq`;
+WHERE r.shard = w.shard AND r.seq = w.seq AND r.shard IN (SELECT shard FROM owned)`;
 
 export const exhaustedSql = (t: Tables) => `
-WITH dead AS (
+WITH ${owned(t, '$4')}, dead AS (
   DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[], $3::text[]) AS w (shard, seq, reason)
-  WHERE r.shard = w.shard AND r.seq = w.seq RETURNING r.*, w.reason AS why)
+  WHERE r.shard = w.shard AND r.seq = w.seq AND r.shard IN (SELECT shard FROM owned) RETURNING r.*, w.reason AS why)
 INSERT INTO ${t.deadLetter} (${COPY}, reason, attempts)
 SELECT ${COPY}, why, attempts + 1 FROM dead ON CONFLICT (event_id, destination) DO NOTHING`;
 
