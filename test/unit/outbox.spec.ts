@@ -674,7 +674,7 @@ describe('OutboxWorker', () => {
     for (let n = 0; n < 20 && waiting().length <= 10_000; n++) await clock.advance(25);
     expect(waiting().length).toBeGreaterThan(10_000);
     // What was read ahead still moves there.
-    await clock.advance(50);
+    await clock.advance(300);
     const kept = database.events.size;
     write({ type: 'more', key: NORTH });
     await clock.advance(200);
