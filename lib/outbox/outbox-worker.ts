@@ -123,9 +123,11 @@ export class OutboxWorker {
     await this.removing;
     const { open } = this.breakers;
     const events = open.size === 0 ? read : read.filter(({ destination }) => !open.has(destination));
-    const taken = await this.take(await this.publish(await this.settings.retries.sort(events)));
-    this.adapt(events.length, taken);
-    // When all of it waits for destinations that are down, there is time.
+    const groups = await this.publish(await this.settings.retries.sort(events));
+    // Either all of it has moved behind other events, or all of it waits for destinations that are down: then there is time.
+    if (groups.length === 0) return retried + events.length > 0;
+    const taken = await this.take(groups);
+    this.adapt(taken);
     return taken + retried > 0;
   }
 
@@ -165,8 +167,7 @@ export class OutboxWorker {
   }
 
   /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
-  private adapt(events: number, taken: number): void {
-    if (events === 0) return;
+  private adapt(taken: number): void {
     const { batchSize } = this.settings;
     this.batchSize = taken === 0 ? Math.ceil(this.batchSize / 2) : Math.min(batchSize, this.batchSize * 2);
   }
