@@ -140,7 +140,8 @@ describeWith('postgres', 'a transactional step', () => {
       [false, true].map((reversed) => runtime.orchestrator.execute('test', { reversed })),
     );
     expect(results.map(({ status }) => status)).toEqual(['completed', 'completed']);
-    expect(met).toBe(3);
+    // On a busy server each of the two may be told that it is the victim.
+    expect([3, 4]).toContain(met);
   });
 
   it('fails without effect when the database refuses its COMMIT', async () => {
