@@ -99,7 +99,8 @@ export class Publisher {
       .then(() => undefined, errorText)
       .then((error) => void (refusal = error));
     await within(this.clock, PING_TIMEOUT_MS, ping);
-    return refusal === undefined ? undefined : `${reason} (${refusal})`;
+    if (refusal === undefined) return undefined;
+    return refusal === reason ? reason : `${reason} (${refusal})`;
   }
 
   private failed<E>(destination: string, events: readonly E[], reason: string): PublishedGroup<E> {

@@ -388,7 +388,7 @@ describe('Publisher', () => {
     main.down = true;
     const { publish } = setUp({ default: main });
     const events = [pendingEvent(1), pendingEvent(2)];
-    await expect(publish(events)).resolves.toEqual(events.map(() => 'down: no connection (no connection)'));
+    await expect(publish(events)).resolves.toEqual(events.map(() => 'down: no connection'));
   });
 
   it('blames the destination when it is silent over several events, and a single one when it is that', async () => {
