@@ -102,6 +102,30 @@ describeWith('postgres', 'the relay', () => {
     return row.left as number;
   };
 
+  it('moves and buries nothing for a worker that has lost the shard, also when the server is late', async () => {
+    const { outbox, retries, workers } = persistence;
+    await database.dataSource.transaction((manager) => publish(manager, 'k', 1));
+    await workers.heartbeat({ id: 'owner', relays: true, leaseMs: 60_000 });
+    expect(await outbox.leaseShards('owner')).toHaveLength(16);
+    const reader = await outbox.openReader();
+    const positions = new Map(Array.from({ length: 16 }, (_, shard) => [shard, 0n]));
+    const { events } = await reader.read({ positions, previous: undefined, limit: 10 });
+    await reader.close();
+    const [event] = events;
+    if (!event) throw new Error('there is one');
+    await retries.divert('stranger', [{ event, failure: undefined }]);
+    await retries.bury('stranger', [{ event, reason: 'rejected: no' }]);
+    expect(await pending()).toBe(1);
+    await retries.divert('owner', [{ event, failure: { attempts: 1, reason: 'busy', nextInMs: 0 } }]);
+    const [due] = await retries.due({ shards: [event.shard], except: [], limit: 10 });
+    if (!due) throw new Error('it is due');
+    await retries.settle('stranger', [{ event: due, outcome: 'dead', reason: 'exhausted: busy' }]);
+    expect(await retries.due({ shards: [event.shard], except: [], limit: 10 })).toEqual([due]);
+    await retries.settle('owner', [{ event: due, outcome: 'published' }]);
+    await workers.retire('owner');
+    await outbox.releaseShards('owner');
+  });
+
   it('delivers what committed and nothing else, in the order of each key, while workers come and go', async () => {
     const received: { key: string; n: number }[] = [];
     const destination: Pick<Destination, 'publish'> = {

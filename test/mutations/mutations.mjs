@@ -59,6 +59,20 @@ export const MUTATIONS = [
     suite: 'test/integration/signals.spec.ts',
   },
   {
+    name: 'an event that is moved by a worker that has lost its shard',
+    file: 'lib/persistence/typeorm/sql/retry-sql.ts',
+    from: 'AND o.id = k.id AND o.shard IN (SELECT shard FROM owned) RETURNING',
+    to: 'AND o.id = k.id RETURNING',
+    suite: 'test/integration/relay.spec.ts',
+  },
+  {
+    name: 'late events that are not looked for',
+    file: 'lib/persistence/typeorm/sql/outbox-sql.ts',
+    from: 'WHERE o.xid = ANY($3::xid8[]) AND o.shard',
+    to: 'WHERE o.xid = ANY($3::xid8[]) AND false AND o.shard',
+    suite: 'test/integration/outbox-pitfalls.spec.ts',
+  },
+  {
     name: 'a claim that waits for locked rows',
     file: SAGA_SQL,
     from: 'FOR NO KEY UPDATE OF i SKIP LOCKED',
