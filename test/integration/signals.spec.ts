@@ -86,7 +86,7 @@ describeWith('postgres', 'signals', () => {
 
   it('are not needed by a wait that has run out while no process was there', async () => {
     const saga = testSaga({
-      approve: { readOnly: true, waitFor: 'approved', waitTimeout: '1500ms', run: () => undefined },
+      approve: { readOnly: true, waitFor: 'approved', waitTimeout: '4s', run: () => undefined },
     });
     const first = await startSagaProcess(database.url, saga);
     const { sagaId } = await first.runtime.orchestrator.start('test', {});
