@@ -13,12 +13,13 @@ export class ReadPosition {
   private positions = new Map<number, bigint>();
   private snapshot: ReadSnapshot | undefined;
   private shardsWithRows = 0;
-  /** A shard has been set back since the last request. */
-  private setBack = false;
+  /** Shards that were read before and are to be read from their lowest pending id again. */
+  private readonly setBack = new Set<number>();
 
   /** New shards are read from their lowest pending id. */
   own(shards: readonly number[]): void {
     this.positions = new Map(shards.map((shard) => [shard, this.positions.get(shard) ?? 0n]));
+    for (const shard of this.setBack) if (!this.positions.has(shard)) this.setBack.delete(shard);
   }
 
   /** A snapshot means nothing on another connection: reads everything that is pending again. */
@@ -29,9 +30,9 @@ export class ReadPosition {
 
   /** Reads a shard again from its lowest pending id. */
   restart(shard: number): void {
-    if (!this.positions.has(shard)) return;
+    if (!this.positions.get(shard)) return;
     this.positions.set(shard, 0n);
-    this.setBack = true;
+    this.setBack.add(shard);
   }
 
   /** Reads every shard again from its lowest pending id. */
@@ -44,11 +45,14 @@ export class ReadPosition {
    * @param batchSize events of all shards together
    */
   request(paused: ReadonlySet<number>, batchSize: number): ReadRequest {
+    // The snapshot of a read tells nothing of shards that it left out.
+    for (const shard of paused) this.restart(shard);
     const positions = new Map([...this.positions].filter(([shard]) => !paused.has(shard)));
     // A fixed share per shard would drain one hot key at a fraction of the rate.
     const shards = Math.min(this.shardsWithRows || positions.size, positions.size);
-    const fromTheStart = this.setBack;
-    this.setBack = false;
+    const again = [...this.setBack].filter((shard) => positions.has(shard));
+    for (const shard of again) this.setBack.delete(shard);
+    const fromTheStart = again.length > 0;
     const limit = Math.ceil(batchSize / Math.max(1, shards));
     return { positions, previous: this.snapshot, limit, ...(fromTheStart && { fromTheStart }) };
   }

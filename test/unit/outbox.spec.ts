@@ -152,6 +152,20 @@ describe('ReadPosition', () => {
     expect(position.request(new Set([1, 2]), BATCH).positions.size).toBe(0);
   });
 
+  it('reads a shard that rested from its lowest pending id: what committed late meanwhile would be lost', () => {
+    const position = new ReadPosition();
+    position.own([1, 2]);
+    position.accept(batch('90', [1, 8], [2, 9]), position.request(NONE, BATCH));
+    position.accept(batch('95', [2, 10]), position.request(new Set([1]), BATCH));
+    expect(position.request(NONE, BATCH)).toMatchObject({
+      positions: new Map([
+        [1, 0n],
+        [2, 10n],
+      ]),
+      fromTheStart: true,
+    });
+  });
+
   it('keeps its place in shards it still owns, and begins anew in one that it lost and got back', () => {
     const position = new ReadPosition();
     position.own([1, 2]);
