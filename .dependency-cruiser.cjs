@@ -45,7 +45,7 @@ const brokerRooms = Object.entries(CLIENTS).map(([name, clients]) => {
 
 const rooms = [
   room('runtime', '^lib/runtime/', [], 'Time, loops and telemetry know nothing of sagas.'),
-  room('events', '^lib/events/', [], 'What an event is, is a leaf.'),
+  room('events', '^lib/events/', ['^lib/runtime/'], 'What an event is, is a leaf: it knows of durations.'),
   room('saga', '^lib/saga/', LEAVES, 'The engine knows no Nest, no database and no broker.'),
   room(
     'outbox',

@@ -1,9 +1,11 @@
 import { OutboxAdmin } from './admin/outbox-admin.js';
 import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
+import { tellWritten } from './events/tell-written.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { OutboxRetries } from './outbox/outbox-retries.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
+import { Suspicions } from './outbox/suspicions.js';
 import { Publisher } from './outbox/publisher.js';
 import type { Persistence } from './persistence/persistence.js';
 import type { Clock } from './runtime/clock.js';
@@ -65,7 +67,10 @@ export class SagazRuntime {
     const wake = () => this.sagaWorker.wake();
     this.executor = new SagaExecutor({
       ...{ ...common, ...limits, identity, events, reach, maxClaims: options.sagas.maxClaims },
-      wakeRelay: () => persistence.signal.tell(),
+      wakeRelay: (written) => {
+        persistence.signal.tell();
+        tellWritten(telemetry, written);
+      },
       wakeClaims: wake,
     });
     const { executor } = this;
@@ -88,11 +93,27 @@ export class SagazRuntime {
     const { telemetry, lease: identity } = this;
     const retries = new OutboxRetries({
       ...{ clock, telemetry, identity, storage: persistence.retries, policy: outbox.retry },
+      ...{ onPoison: outbox.onPoison, strict: outbox.order === 'strict' },
+    });
+    const { batchSize } = outbox;
+    const suspicions = new Suspicions({
+      ...{ batchSize, identity, storage: persistence.suspects },
+      bury: (events, reason) => retries.bury(events.map((event) => ({ event, reason }))),
     });
     return new OutboxWorker({
-      ...{ clock, log, telemetry, retries, identity, leaseMs: worker.lease, storage: persistence.outbox },
+      ...{
+        clock,
+        log,
+        telemetry,
+        retries,
+        suspicions,
+        identity,
+        batchSize,
+        leaseMs: worker.lease,
+        storage: persistence.outbox,
+      },
       publisher: new Publisher(destinations, outbox.publishTimeout, clock),
-      batchSize: outbox.batchSize,
+      strict: outbox.order === 'strict',
       pollIntervalMs: outbox.pollInterval,
       maxPollIntervalMs: outbox.maxPollInterval,
     });

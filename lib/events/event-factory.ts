@@ -1,4 +1,5 @@
 import type { OutboxEventInput, OutboxRecord } from './outbox-event.js';
+import { parseDuration } from '../runtime/duration.js';
 import { toJsonText } from './json-text.js';
 import { shardOf } from './shard.js';
 import { uuidV7 } from './uuid-v7.js';
@@ -36,7 +37,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Checks an event and makes its rows, one for each destination. Nothing is written. */
 export function makeEvent(event: OutboxEventInput, rules: EventRules, origin: EventOrigin = {}): MadeEvent {
-  const fault = fieldFault(event) ?? textFault(event);
+  const fault = fieldFault(event) ?? timeFault(event) ?? textFault(event);
   if (fault) return { fault };
   const payload = toJsonText(event.payload, 'payload');
   if (!payload.ok) return invalid(payload.path, payload.reason);
@@ -46,6 +47,8 @@ export function makeEvent(event: OutboxEventInput, rules: EventRules, origin: Ev
   const misfit = sizeFault(payload.text, rules.maxBytes) ?? destinationFault(destinations, rules);
   if (misfit) return { fault: misfit };
   const record = makeRecord(event, payload.text, origin);
+  const headerFault = headersFault(record.headers);
+  if (headerFault) return { fault: headerFault };
   return {
     id: record.eventId,
     records: [...destinations].map((destination) => ({ ...record, destination })),
@@ -58,6 +61,7 @@ function makeRecord(
   origin: EventOrigin,
 ): Omit<OutboxRecord, 'destination'> {
   const eventId = event.id?.toLowerCase() ?? uuidV7();
+  const delayMs = delayOf(event);
   const key = event.key ?? event.aggregateId ?? origin.key ?? eventId;
   return {
     eventId,
@@ -68,6 +72,7 @@ function makeRecord(
     aggregateId: event.aggregateId ?? null,
     payload,
     headers: JSON.stringify({ ...origin.headers, ...event.headers }),
+    ...(delayMs > 0 && { delayMs }),
   };
 }
 
@@ -89,9 +94,23 @@ function fieldFault(event: OutboxEventInput): EventFault | undefined {
   return wrong === undefined ? undefined : invalid(wrong, 'expected a text').fault;
 }
 
+function delayOf({ delay = 0, availableAt }: OutboxEventInput): number {
+  return availableAt ? availableAt.getTime() - Date.now() : (parseDuration(delay) ?? 0);
+}
+
+function timeFault({ delay, availableAt }: OutboxEventInput): EventFault | undefined {
+  if (delay !== undefined && availableAt !== undefined)
+    return invalid('delay', 'excludes availableAt; give one of them').fault;
+  if (delay !== undefined && parseDuration(delay) === undefined)
+    return invalid('delay', "expected a duration, such as '5m' or milliseconds").fault;
+  if (availableAt === undefined) return undefined;
+  const isDate = availableAt instanceof Date && !Number.isNaN(availableAt.getTime());
+  return isDate ? undefined : invalid('availableAt', 'expected a valid Date').fault;
+}
+
 /** PostgreSQL refuses some texts; telling it here names the field. */
 function textFault(event: OutboxEventInput): EventFault | undefined {
-  const checked = toJsonText({ ...event, payload: undefined }, 'event');
+  const checked = toJsonText({ ...event, payload: undefined, availableAt: undefined }, 'event');
   return checked.ok ? undefined : invalid(checked.path.replace(/^event\./, ''), checked.reason).fault;
 }
 
@@ -103,6 +122,15 @@ function sizeFault(text: string, maxBytes: number): EventFault | undefined {
     field: 'payload',
     reason: `${bytes} bytes; the limit payload.maxBytes is ${maxBytes}`,
   };
+}
+
+/** Headers travel in memory with every event of a batch. */
+const MAX_HEADER_BYTES = 16_384;
+
+function headersFault(text: string): EventFault | undefined {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= MAX_HEADER_BYTES) return undefined;
+  return { kind: 'too_large', field: 'headers', reason: `${bytes} bytes; the limit is ${MAX_HEADER_BYTES}` };
 }
 
 function destinationFault(names: ReadonlySet<string>, { destinations }: EventRules): EventFault | undefined {

@@ -1,3 +1,5 @@
+import type { Duration } from '../runtime/duration.js';
+
 /** An event as the application writes it. */
 export interface OutboxEventInput {
   /** Topic or routing key, such as `'order.completed'`. */
@@ -8,10 +10,14 @@ export interface OutboxEventInput {
   key?: string | undefined;
   aggregateType?: string | undefined;
   aggregateId?: string | undefined;
-  /** Travel with the event as message headers. */
+  /** Travel with the event as message headers. At most 16 KiB of JSON text. */
   headers?: Readonly<Record<string, string>> | undefined;
   /** A UUID; default: a new UUIDv7. Consumers recognise repeats by it. */
   id?: string | undefined;
+  /** Not published before this time after it was written. It has no place in the order of its key, and holds up nobody. */
+  delay?: Duration | undefined;
+  /** The same as a point in time, by the clock of this host. One that is past means at once. Excludes `delay`. */
+  availableAt?: Date | undefined;
   /** Named broker or brokers; beats the `routes` option. Default `'default'`. */
   destination?: string | readonly string[] | undefined;
 }
@@ -29,4 +35,6 @@ export interface OutboxRecord {
   readonly payload: string;
   /** JSON text of a record of texts. */
   readonly headers: string;
+  /** Undefined: to be published at once, in the order of its key. */
+  readonly delayMs?: number | undefined;
 }

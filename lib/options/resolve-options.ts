@@ -26,6 +26,9 @@ import type { EntityManager } from '../typeorm-alias.js';
 /** Shorter leases than this do not survive a garbage collection. */
 const MIN_LEASE_MS = 500;
 
+/** Published events are forgotten by looks that are half a minute apart. */
+const MIN_RETENTION_MS = 600_000;
+
 const read = section({
   isGlobal: bool(true),
   storage: oneOf(['typeorm', 'memory']),
@@ -60,6 +63,10 @@ const read = section({
       maxInterval: duration('5m'),
       jitter: oneOf(['full', 'none'], 'full'),
     }),
+    onPoison: oneOf(['skip', 'park-key'], 'skip'),
+    order: oneOf(['batch', 'strict'], 'batch'),
+    orderLock: bool(false),
+    retention: durationOrFalse(false, { min: MIN_RETENTION_MS }),
     notify: bool(true),
     pollInterval: duration('25ms', { min: 1 }),
     maxPollInterval: duration('1s', { min: 1 }),

@@ -57,6 +57,23 @@ export interface OutboxOptions {
    * Default 10 attempts, `'1s'` x 2 up to `'5m'`, full jitter.
    */
   retry?: Omit<RetryOptions, 'maxElapsed' | 'retryIf'> | undefined;
+  /**
+   * What a key does whose event has become a dead letter: its later events go on, or wait until somebody requeues or discards
+   * the dead letter (`OutboxAdmin`). Default `'skip'`.
+   */
+  onPoison?: 'skip' | 'park-key' | undefined;
+  /**
+   * `'strict'`: never more than one event of a key on its way to a destination, for brokers that may refuse one and take the
+   * next. Costs one round trip for each event of a key. Default `'batch'`.
+   */
+  order?: 'batch' | 'strict' | undefined;
+  /**
+   * Producers of one key take turns until their transactions end, by an advisory lock, for those that do not lock the
+   * aggregate it stands for. For `outbox.publish` and transactional steps. Default false.
+   */
+  orderLock?: boolean | undefined;
+  /** For how long published events are kept, for `OutboxAdmin.republish`. They are written twice then. Default false. */
+  retention?: Duration | false | undefined;
   /** Processes tell each other of new events by LISTEN and NOTIFY, after the commit and at most once in 20 ms. Default true. */
   notify?: boolean | undefined;
   /** Pause after a look that found nothing; doubles up to `maxPollInterval`. Default `'25ms'`. */

@@ -13,9 +13,15 @@ const MANY = 10_000;
 export class BlockedKeys {
   private readonly events = new Map<string, number>();
   private readonly byShard = new Map<number, number>();
+  private parked = false;
 
   get any(): boolean {
     return this.events.size > 0;
+  }
+
+  /** One of them waits for an operator. */
+  get anyParked(): boolean {
+    return this.parked;
   }
 
   has(event: Keyed): boolean {
@@ -29,12 +35,18 @@ export class BlockedKeys {
 
   load(keys: readonly BlockedKey[]): void {
     for (const key of keys) this.add(key, key.events);
+    this.parked ||= keys.some(({ parked }) => parked);
   }
 
   add(event: Keyed, count = 1): void {
     const name = nameOf(event);
     this.events.set(name, (this.events.get(name) ?? 0) + count);
     this.byShard.set(event.shard, (this.byShard.get(event.shard) ?? 0) + count);
+  }
+
+  /** From now on one of them waits for an operator. */
+  park(): void {
+    this.parked = true;
   }
 
   /** One of its events is gone: with the last one the key is free. */
@@ -50,6 +62,7 @@ export class BlockedKeys {
   forget(): void {
     this.events.clear();
     this.byShard.clear();
+    this.parked = false;
   }
 }
 

@@ -6,12 +6,25 @@ import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { BlockedKeys } from './blocked-keys.js';
 import type { PendingEvent } from './outbox-storage.js';
 import type { PublishedGroup } from './publisher.js';
-import type { Buried, Diverted, Failure, RetryEvent, RetryResult, RetryStorage } from './retry-storage.js';
+import type { PublishOutcome } from '../events/publish.js';
+import {
+  isGone,
+  type Buried,
+  type Diverted,
+  type Failure,
+  type RetryEvent,
+  type RetryResult,
+  type RetryStorage,
+} from './retry-storage.js';
 
 export interface OutboxRetrySettings {
   readonly storage: RetryStorage;
   readonly identity: WorkerIdentity;
   readonly policy: BackOff & { readonly maxAttempts: number };
+  /** What a key does whose event gives up: it goes on, or waits for an operator. */
+  readonly onPoison: 'skip' | 'park-key';
+  /** Never more than one event of a key on its way. */
+  readonly strict: boolean;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
 }
@@ -19,6 +32,10 @@ export interface OutboxRetrySettings {
 /** Keys tried in one round, and events of each. */
 const ROUND_LIMIT = 100;
 const INTERVAL_MS = 250;
+/** An event that was on its way so often when its publisher died goes alone from then on ... */
+const DEATHS_UNTIL_ALONE = 2;
+/** ... and so often alone, it has killed it. */
+const DEATHS_ALONE = 3;
 
 /**
  * Events in trouble, off the way of all others. One that failed waits in the side table for its next attempt, and later
@@ -28,6 +45,8 @@ export class OutboxRetries {
   private readonly blocked = new BlockedKeys();
   private owned: readonly number[] = [];
   private nextAt = -Infinity;
+  /** An event of the side table may have killed the last owner of a shard. */
+  private wary = false;
 
   constructor(private readonly settings: OutboxRetrySettings) {}
 
@@ -37,8 +56,10 @@ export class OutboxRetries {
   }
 
   /** Nothing of the owned shards is on its way: what is blocked there is read anew. */
-  async own(shards: readonly number[]): Promise<void> {
-    if (shards.join() === this.owned.join()) return;
+  async own(shards: readonly number[], unclean: boolean): Promise<void> {
+    this.wary ||= unclean;
+    // What an operator has decided of a parked key, somewhere else, is not told.
+    if (shards.join() === this.owned.join() && !this.blocked.anyParked) return;
     this.blocked.forget();
     if (shards.length > 0) this.blocked.load(await this.settings.storage.blockedKeys(shards));
     this.owned = shards;
@@ -62,23 +83,41 @@ export class OutboxRetries {
   /** Takes what a destination refused, which is not down itself. */
   async takeFailures({ events, outcomes }: PublishedGroup<PendingEvent>): Promise<void> {
     const refused = events.map((event, index) => ({ event, outcome: outcomes[index] }));
+    const parks = this.settings.onPoison === 'park-key';
     const dead: Buried[] = [];
     const diverted: Diverted[] = [];
     const heads = new Set<string>();
     for (const { event, outcome } of refused) {
-      if (outcome?.status === 'rejected') dead.push({ event, reason: `rejected: ${outcome.reason}` });
-      if (outcome?.status !== 'retryable') continue;
+      if (!outcome || outcome.status === 'ok') continue;
       const key = JSON.stringify([event.destination, event.key]);
+      const reason = this.givesUp(outcome);
       // The broker may have refused it only because of the one before it.
-      if (heads.has(key)) diverted.push({ event, failure: undefined });
-      else if (this.settings.policy.maxAttempts === 1)
-        dead.push({ event, reason: `exhausted: ${outcome.reason}` });
+      if (heads.has(key) && !(reason && !parks)) diverted.push({ event, failure: undefined });
+      else if (reason) dead.push({ event, reason });
       else diverted.push({ event, failure: this.failureOf(0, outcome.reason) });
-      if (this.settings.policy.maxAttempts > 1) heads.add(key);
+      if (!reason || parks) heads.add(key);
     }
-    if (dead.length > 0) await this.settings.storage.bury(this.settings.identity.id, dead);
-    for (const { event, reason } of dead) this.tellDead(event, reason);
+    await this.bury(dead);
     if (diverted.length > 0) await this.divert(diverted);
+  }
+
+  /** Makes dead letters of events of the outbox, or parks their keys. */
+  async bury(events: readonly Buried[]): Promise<void> {
+    if (events.length === 0) return;
+    const { storage, identity, onPoison } = this.settings;
+    if (onPoison === 'skip') await storage.bury(identity.id, events);
+    else {
+      await this.divert(
+        events.map(({ event, reason }) => ({ event, failure: { attempts: 1, reason, nextInMs: undefined } })),
+      );
+    }
+    for (const { event, reason } of events) this.tellDead(event, reason);
+  }
+
+  /** Why an event that was refused in its first attempt gets no other one. */
+  private givesUp(outcome: PublishOutcome & { readonly reason: string }): string | undefined {
+    if (outcome.status === 'rejected') return `rejected: ${outcome.reason}`;
+    return this.settings.policy.maxAttempts === 1 ? `exhausted: ${outcome.reason}` : undefined;
   }
 
   get due(): boolean {
@@ -89,7 +128,25 @@ export class OutboxRetries {
   async begin(open: ReadonlySet<string>): Promise<readonly RetryEvent[]> {
     this.nextAt = this.settings.clock.monotonic() + INTERVAL_MS;
     const request = { shards: this.owned, except: [...open], limit: ROUND_LIMIT };
-    return this.settings.storage.due(request);
+    const due = await this.settings.storage.due(request);
+    const events = this.settings.strict ? headsOf(due) : due;
+    if (!this.wary) return events;
+    this.wary = events.length > 0 || open.size > 0;
+    return this.depart(events);
+  }
+
+  /** Notes that they are on their way, so that one that kills its publisher is found. @returns those that may go */
+  private async depart(events: readonly RetryEvent[]): Promise<readonly RetryEvent[]> {
+    const { storage, identity } = this.settings;
+    const deadly = events.find(({ flights }) => flights >= DEATHS_UNTIL_ALONE);
+    if (deadly && deadly.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
+      const reason = `killer: ${DEATHS_ALONE} publishers died while it was the only event in flight`;
+      await this.settle([this.giveUp(deadly, reason)]);
+      return [];
+    }
+    const going = deadly ? [deadly] : events;
+    if (going.length > 0) await storage.depart(identity.id, going);
+    return going;
   }
 
   /** What became of them. @returns how many are gone */
@@ -97,11 +154,28 @@ export class OutboxRetries {
     const results = groups
       .filter(({ outage }) => outage === undefined)
       .flatMap((group) => this.resultsOf(group));
-    if (results.length === 0) return 0;
+    if (this.wary) await this.arrive(groups, results);
+    return results.length === 0 ? 0 : this.settle(results);
+  }
+
+  /** Its publisher has survived what it heard nothing of. */
+  private async arrive(
+    groups: readonly PublishedGroup<RetryEvent>[],
+    results: readonly RetryResult[],
+  ): Promise<void> {
+    const settled = new Set(results.map(({ event }) => event));
+    const others = groups.flatMap(({ events }) => events).filter((event) => !settled.has(event));
+    if (others.length > 0) await this.settings.storage.arrive(others);
+  }
+
+  private async settle(results: readonly RetryResult[]): Promise<number> {
     await this.settings.storage.settle(this.settings.identity.id, results);
-    const gone = results.filter(({ outcome }) => outcome !== 'failed');
+    const gone = results.filter(({ outcome }) => isGone(outcome));
     for (const { event } of gone) if (event.blocks) this.blocked.remove(event);
-    for (const result of gone) if (result.outcome === 'dead') this.tellDead(result.event, result.reason);
+    for (const result of results) {
+      if (result.outcome === 'parked') this.blocked.park();
+      if ('reason' in result) this.tellDead(result.event, result.reason);
+    }
     // The next events of their keys are due at once.
     if (gone.length > 0) this.nextAt = -Infinity;
     return gone.length;
@@ -118,10 +192,11 @@ export class OutboxRetries {
       for (const { event, outcome } of line) {
         if (outcome?.status === 'ok') results.push({ event, outcome: 'published' });
         else if (outcome?.status === 'rejected')
-          results.push({ event, outcome: 'dead', reason: `rejected: ${outcome.reason}` });
+          results.push(this.giveUp(event, `rejected: ${outcome.reason}`));
         // Those behind the first that failed have not had an attempt of their own.
         else if (outcome && !failed) results.push(this.failedResult(event, outcome.reason));
-        failed ||= outcome === undefined || outcome.status === 'retryable';
+        failed ||=
+          outcome === undefined || outcome.status === 'retryable' || results.at(-1)?.outcome === 'parked';
       }
       return results;
     });
@@ -129,11 +204,17 @@ export class OutboxRetries {
 
   private failedResult(event: RetryEvent, reason: string): RetryResult {
     if (event.attempts + 1 >= this.settings.policy.maxAttempts)
-      return { event, outcome: 'dead', reason: `exhausted: ${reason}` };
+      return this.giveUp(event, `exhausted: ${reason}`);
     return { event, outcome: 'failed', failure: this.failureOf(event.attempts, reason) };
   }
 
-  private failureOf(before: number, reason: string): Failure {
+  /** One that holds up nobody has no key to park. */
+  private giveUp(event: RetryEvent, reason: string): RetryResult {
+    const parks = this.settings.onPoison === 'park-key' && event.blocks;
+    return { event, outcome: parks ? 'parked' : 'dead', reason };
+  }
+
+  private failureOf(before: number, reason: string): Failure & { readonly nextInMs: number } {
     const attempts = before + 1;
     return { attempts, reason, nextInMs: backOffMs(this.settings.policy, attempts) };
   }
@@ -141,10 +222,13 @@ export class OutboxRetries {
   private async divert(events: readonly Diverted[]): Promise<void> {
     await this.settings.storage.divert(this.settings.identity.id, events);
     const before = new Set(this.overfull);
-    for (const { event } of events) this.blocked.add(event);
+    for (const { event, failure } of events) {
+      this.blocked.add(event);
+      if (failure && failure.nextInMs === undefined) this.blocked.park();
+    }
     const paused = this.overfull.filter((shard) => !before.has(shard));
     for (const shard of paused) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
-    const failed = events.filter(({ failure }) => failure !== undefined);
+    const failed = events.filter(({ failure }) => failure?.nextInMs !== undefined);
     for (const [destination, group] of groupBy(failed, ({ event }) => event.destination)) {
       const { reason = '' } = group[0]?.failure ?? {};
       this.settings.telemetry.emit('outbox.retrying', () => ({ destination, count: group.length, reason }));
@@ -154,4 +238,16 @@ export class OutboxRetries {
   private tellDead({ eventId, type, destination }: Omit<PendingEvent, 'id'>, reason: string): void {
     this.settings.telemetry.emit('outbox.dead-lettered', () => ({ eventId, type, destination, reason }));
   }
+}
+
+/** The first of each key, and all that hold up nobody. */
+function headsOf(events: readonly RetryEvent[]): readonly RetryEvent[] {
+  const seen = new Set<string>();
+  return events.filter(({ blocks, destination, key }) => {
+    const name = JSON.stringify([destination, key]);
+    if (!blocks) return true;
+    if (seen.has(name)) return false;
+    seen.add(name);
+    return true;
+  });
 }

@@ -6,6 +6,8 @@ export interface PendingEvent extends OutboxRecord {
   readonly id: bigint;
   /** When it was written, by the clock of the storage: milliseconds since the epoch. */
   readonly createdMs: number;
+  /** Bytes of a payload that was too large to be read with its batch: `loadPayloads` reads it. */
+  readonly absentBytes?: number | null;
 }
 
 /** What a snapshot of the database could not see yet: where rows may still appear behind the position. */
@@ -21,8 +23,8 @@ export interface ReadRequest {
   readonly positions: ReadonlyMap<number, bigint>;
   /** Snapshot of the previous read on this reader; undefined on the first. */
   readonly previous: ReadSnapshot | undefined;
-  /** Per shard, and for each of the three parts. */
-  readonly limit: number;
+  /** Of each shard, for each of the three parts. */
+  readonly limits: ReadonlyMap<number, number>;
   /** A shard that was read before is read from its lowest pending id again. */
   readonly fromTheStart?: boolean;
 }
@@ -41,6 +43,30 @@ export interface OutboxReader {
    */
   read(request: ReadRequest): Promise<ReadBatch>;
   close(): Promise<void>;
+}
+
+/** How much there is to do; what nobody waits for is left out. */
+export interface OutboxNumbers {
+  /** Pending events by destination, all together at most 100,000: then it is that or more. */
+  readonly pending: ReadonlyMap<string, number>;
+  /** Of the oldest pending event by destination, in milliseconds. */
+  readonly oldestAgeMs: ReadonlyMap<string, number>;
+  /** Pending events by shard, counted as far as `pending` is. */
+  readonly lag: ReadonlyMap<number, number>;
+  /** Events in the side table by destination: failed, behind one that failed, or for later. At most 100,000. */
+  readonly retrying: ReadonlyMap<string, number>;
+  /** Dead letters by destination, parked ones with them. At most 100,000. */
+  readonly dead: ReadonlyMap<string, number>;
+}
+
+/** Which published events; what is left out does not matter. */
+export interface SentFilter {
+  readonly eventIds?: readonly string[] | undefined;
+  readonly destination?: string | undefined;
+  readonly type?: string | undefined;
+  readonly key?: string | undefined;
+  readonly sentAfter?: Date | undefined;
+  readonly sentBefore?: Date | undefined;
 }
 
 /**
@@ -69,6 +95,18 @@ export abstract class OutboxStorage<Tx = unknown> {
 
   abstract openReader(): Promise<OutboxReader>;
 
-  /** Removes published events. Removing one twice does nothing. */
+  /** With the payloads that were too large to be read with their batch; without events that are not pending any more. */
+  abstract loadPayloads(events: readonly PendingEvent[]): Promise<readonly PendingEvent[]>;
+
+  /** Removes published events, and keeps them elsewhere for as long as is wanted. Removing one twice does nothing. */
   abstract remove(events: readonly PendingEvent[]): Promise<void>;
+
+  /** Forgets published events that were kept long enough. */
+  abstract forgetSent(): Promise<void>;
+
+  /** Puts published events that are kept into the outbox again, under their ids, behind what is pending. @returns how many */
+  abstract republish(filter: SentFilter): Promise<number>;
+
+  /** Costs about as much as reading what it counts: at most 100,000 rows. */
+  abstract numbers(): Promise<OutboxNumbers>;
 }

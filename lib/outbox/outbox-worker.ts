@@ -8,6 +8,8 @@ import type { PublishedGroup, Publishable, Publisher } from './publisher.js';
 import { ReadPosition } from './read-position.js';
 import { CircuitBreakers } from './circuit-breakers.js';
 import type { OutboxRetries } from './outbox-retries.js';
+import { roundsOf } from './rounds.js';
+import type { Suspicions } from './suspicions.js';
 
 export interface OutboxWorkerSettings {
   readonly identity: WorkerIdentity;
@@ -15,9 +17,12 @@ export interface OutboxWorkerSettings {
   readonly storage: OutboxStorage;
   readonly publisher: Publisher;
   readonly retries: OutboxRetries;
+  readonly suspicions: Suspicions;
   readonly telemetry: Telemetry;
   /** Events per read, all shards together. */
   readonly batchSize: number;
+  /** Never more than one event of a key on its way. */
+  readonly strict: boolean;
   readonly pollIntervalMs: number;
   readonly maxPollIntervalMs: number;
   readonly clock: Clock;
@@ -35,13 +40,17 @@ interface ReadAhead {
   /** How often somebody had told of new events when it began. */
   readonly wakes: number;
   readonly read: Promise<ReadBatch>;
+  /** The one shard that was read, when it is under suspicion. */
+  readonly focus: number | undefined;
 }
 
 /**
  * The relay: leases shards, reads their events in order, publishes a batch, removes what the broker took, reads on.
  * One relay per shard gives order per key. No transaction is open while publishing. The next batch is read while one is
- * published and removed; but a batch goes out only when everything is known of the one before, and that one is gone. An event that its destination refuses leaves for the side table (OutboxRetries). While a destination
- * is down its events stay where they are, and are read again from the lowest pending one when it is tried again.
+ * published and removed; but a batch goes out only when everything is known of the one before,
+ * and that one is gone. An event that its destination refuses leaves for the side table (OutboxRetries). While a destination
+ * is down its events stay where they are, and are read again from the lowest pending one when it is tried again. An event
+ * that kills its publisher is found by Suspicions.
  */
 export class OutboxWorker {
   private readonly loop: PollingLoop;
@@ -53,6 +62,8 @@ export class OutboxWorker {
   /** The removal of the last batch. */
   private removing: Promise<void> = Promise.resolve();
   private leaseAt = -Infinity;
+  private owned: readonly number[] = [];
+  private stopping = false;
   /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
   private batchSize: number;
 
@@ -69,6 +80,7 @@ export class OutboxWorker {
   }
 
   start(): void {
+    this.stopping = false;
     this.loop.start();
   }
 
@@ -80,9 +92,11 @@ export class OutboxWorker {
 
   /** Finishes the batch in flight and gives the shards back. */
   async stop(): Promise<void> {
+    this.stopping = true;
     await this.loop.stop();
     await this.closeReader();
     await this.settings.storage.releaseShards(this.settings.identity.id);
+    this.tellOwned([]);
   }
 
   private async round(): Promise<boolean> {
@@ -104,31 +118,76 @@ export class OutboxWorker {
     await this.settle();
     const shards = await storage.leaseShards(identity.id);
     this.position.own(shards);
-    await this.settings.retries.own(shards);
+    await this.settings.suspicions.own(shards);
+    await this.settings.retries.own(shards, this.settings.suspicions.any);
+    this.tellOwned(shards);
     this.leaseAt = clock.monotonic() + Math.min(LEASE_INTERVAL_MS, leaseMs / 5);
   }
 
   private async relay(): Promise<boolean> {
-    const retried = this.settings.retries.due ? await this.retry() : 0;
+    const { retries, suspicions } = this.settings;
+    // Beside a shard under suspicion nothing is on its way.
+    const retried = retries.due && !suspicions.focus ? await this.retry() : 0;
     // What waited for a destination is read again.
     if (this.breakers.takeHalfOpen()) await this.startOver();
     const ahead = this.ahead ?? (await this.beginRead());
     this.ahead = undefined;
     if (!ahead) return retried > 0;
     const read = this.position.accept(await ahead.read, ahead.request);
-    // Somebody has told of events that it was too early to see.
-    if (read.length === 0) return retried > 0 || ahead.wakes !== this.wakes;
-    this.ahead = await this.beginRead();
-    // A crash repeats one batch, not two.
-    await this.removing;
+    const more = read.length === 0 ? await this.foundNothing(ahead) : await this.relayBatch(read);
+    return more || retried > 0;
+  }
+
+  /** @returns whether to look again at once */
+  private async relayBatch(read: readonly PendingEvent[]): Promise<boolean> {
+    const { suspicions, strict } = this.settings;
+    if (!suspicions.focus) this.ahead = await this.beginRead();
     const { open } = this.breakers;
     const events = open.size === 0 ? read : read.filter(({ destination }) => !open.has(destination));
-    const groups = await this.publish(await this.settings.retries.sort(events));
+    // It waits for a destination that is down; others must not wait for it.
+    if (events.length === 0 && suspicions.focus) await suspicions.survive(read, false);
+    const taken = await this.publishRounds(roundsOf(events, strict));
+    if (taken !== undefined) this.adapt(taken);
     // Either all of it has moved behind other events, or all of it waits for destinations that are down: then there is time.
-    if (groups.length === 0) return retried + events.length > 0;
-    const taken = await this.take(groups);
-    this.adapt(taken);
-    return taken + retried > 0;
+    return (taken ?? events.length) > 0;
+  }
+
+  /** @returns whether to look again at once */
+  private async foundNothing({ wakes, focus }: ReadAhead): Promise<boolean> {
+    if (focus !== undefined) await this.settings.suspicions.acquit([focus]);
+    // Somebody has told of events that it was too early to see.
+    return focus !== undefined || wakes !== this.wakes;
+  }
+
+  /**
+   * One after the other. When one is not answered wholly, what is left of the batch is read again: an event must not
+   * overtake another one of its key. @returns how many events are out of the outbox, undefined when nothing was published
+   */
+  private async publishRounds(rounds: readonly (readonly PendingEvent[])[]): Promise<number | undefined> {
+    const { retries, suspicions, storage } = this.settings;
+    let taken: number | undefined;
+    for (const [n, round] of rounds.entries()) {
+      // A crash repeats one batch, not two.
+      await this.removing;
+      const events = await suspicions.accuse(await storage.loadPayloads(await retries.sort(round)));
+      const groups = await this.publish(events);
+      if (groups.length === 0) continue;
+      const all = groups.every(
+        ({ outage, outcomes }) => outage === undefined && !outcomes.includes(undefined),
+      );
+      await suspicions.survive(events, all);
+      taken = (taken ?? 0) + (await this.take(groups));
+      if (all && !this.stopping) continue;
+      for (const { shard } of rounds.slice(n + 1).flat()) this.position.restart(shard);
+      break;
+    }
+    return taken;
+  }
+
+  private tellOwned(shards: readonly number[]): void {
+    if (shards.join() === this.owned.join()) return;
+    this.owned = shards;
+    this.settings.telemetry.emit('outbox.shards-changed', () => ({ shards }));
   }
 
   /** @returns how many events are out of the outbox */
@@ -178,7 +237,11 @@ export class OutboxWorker {
   }
 
   private async beginRead(): Promise<ReadAhead | undefined> {
-    const request = this.position.request(new Set(this.settings.retries.overfull), this.batchSize);
+    const { suspicions, retries } = this.settings;
+    const { shard: focus, limit = this.batchSize } = suspicions.focus ?? {};
+    const beside = focus === undefined ? [] : this.owned.filter((shard) => shard !== focus);
+    const paused = new Set([...retries.overfull, ...beside]);
+    const request = this.position.request(paused, Math.min(limit, this.batchSize));
     if (request.positions.size === 0) return undefined;
     // From the lowest pending id on: what was published must not be pending any more.
     if (request.fromTheStart) await this.removing;
@@ -186,7 +249,7 @@ export class OutboxWorker {
     const { wakes } = this;
     const read = this.reader.read(request);
     read.catch(() => undefined);
-    return { request, wakes, read };
+    return { request, wakes, read, focus };
   }
 
   private async publish<E extends Publishable>(events: readonly E[]): Promise<readonly PublishedGroup<E>[]> {
@@ -232,6 +295,7 @@ export class OutboxWorker {
     this.removing = Promise.resolve();
     this.position.forget();
     this.settings.retries.forget();
+    this.settings.suspicions.forget();
     const reader = this.reader;
     this.reader = undefined;
     await reader?.close().catch(() => undefined);

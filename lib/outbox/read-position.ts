@@ -12,7 +12,8 @@ import type { PendingEvent, ReadBatch, ReadRequest, ReadSnapshot } from './outbo
 export class ReadPosition {
   private positions = new Map<number, bigint>();
   private snapshot: ReadSnapshot | undefined;
-  private shardsWithRows = 0;
+  /** Shards that had rows in the last read. */
+  private busy: ReadonlySet<number> = new Set();
   /** Shards that were read before and are to be read from their lowest pending id again. */
   private readonly setBack = new Set<number>();
 
@@ -48,23 +49,32 @@ export class ReadPosition {
     // The snapshot of a read tells nothing of shards that it left out.
     for (const shard of paused) this.restart(shard);
     const positions = new Map([...this.positions].filter(([shard]) => !paused.has(shard)));
-    // A fixed share per shard would drain one hot key at a fraction of the rate.
-    const shards = Math.min(this.shardsWithRows || positions.size, positions.size);
     const again = [...this.setBack].filter((shard) => positions.has(shard));
     for (const shard of again) this.setBack.delete(shard);
     const fromTheStart = again.length > 0;
-    const limit = Math.ceil(batchSize / Math.max(1, shards));
-    return { positions, previous: this.snapshot, limit, ...(fromTheStart && { fromTheStart }) };
+    const limits = this.limits([...positions.keys()], batchSize);
+    return { positions, previous: this.snapshot, limits, ...(fromTheStart && { fromTheStart }) };
+  }
+
+  /**
+   * Those that had rows share the batch: a fixed share would drain one hot key at a fraction of the rate. The others get
+   * a fixed one, so that a read has never more than two batches, even when all have rows at once.
+   */
+  private limits(shards: readonly number[], batchSize: number): ReadonlyMap<number, number> {
+    const busy = shards.filter((shard) => this.busy.has(shard)).length;
+    const share = Math.ceil(batchSize / Math.max(1, busy));
+    const fixed = Math.ceil(batchSize / Math.max(1, shards.length));
+    return new Map(shards.map((shard) => [shard, this.busy.has(shard) ? share : fixed]));
   }
 
   /** Takes a batch and moves on. @returns the events to publish now, each shard's in the order of their ids */
-  accept(batch: ReadBatch, { limit }: ReadRequest): readonly PendingEvent[] {
+  accept(batch: ReadBatch, { limits }: ReadRequest): readonly PendingEvent[] {
     const accepted: PendingEvent[] = [];
     const byShard = groupBy(batch.events, ({ shard }) => shard);
     for (const [shard, events] of byShard) {
       const position = this.positions.get(shard) ?? 0n;
       const late = events.filter(({ id }) => id <= position).length;
-      if (late >= limit) {
+      if (late >= (limits.get(shard) ?? 0)) {
         this.restart(shard);
         continue;
       }
@@ -74,7 +84,7 @@ export class ReadPosition {
       if (last > position) this.positions.set(shard, last);
     }
     this.snapshot = batch.snapshot;
-    this.shardsWithRows = byShard.size;
+    this.busy = new Set(byShard.keys());
     return accepted;
   }
 }

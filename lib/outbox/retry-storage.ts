@@ -7,6 +7,8 @@ export interface BlockedKey {
   readonly key: string;
   /** How many events of it wait, with the one that failed. */
   readonly events: number;
+  /** Its first event waits for an operator. */
+  readonly parked: boolean;
 }
 
 /** An event that leaves the outbox for the side table. */
@@ -27,7 +29,8 @@ export interface Failure {
   readonly attempts: number;
   /** What the broker said. */
   readonly reason: string;
-  readonly nextInMs: number;
+  /** Undefined: the key is parked until an operator has decided. */
+  readonly nextInMs: number | undefined;
 }
 
 /** An event of the side table whose time has come, or that waits behind such a one. */
@@ -37,13 +40,25 @@ export interface RetryEvent extends Omit<PendingEvent, 'id'> {
   /** Later events of its key wait for it. */
   readonly blocks: boolean;
   readonly attempts: number;
+  /** How often it was on its way when nobody was sure that its publisher would survive it, and nothing was heard of it. */
+  readonly flights: number;
 }
 
 /** What became of one event of the side table. */
 export type RetryResult =
   | { readonly event: RetryEvent; readonly outcome: 'published' }
-  | { readonly event: RetryEvent; readonly outcome: 'failed'; readonly failure: Failure }
+  | {
+      readonly event: RetryEvent;
+      readonly outcome: 'failed';
+      readonly failure: Failure & { readonly nextInMs: number };
+    }
+  | { readonly event: RetryEvent; readonly outcome: 'parked'; readonly reason: string }
   | { readonly event: RetryEvent; readonly outcome: 'dead'; readonly reason: string };
+
+/** Whether an event with this outcome is out of the side table. */
+export function isGone(outcome: RetryResult['outcome']): boolean {
+  return outcome === 'published' || outcome === 'dead';
+}
 
 export interface DueRequest {
   readonly shards: readonly number[];
@@ -63,11 +78,13 @@ export interface DeadLetter {
   readonly payload: string;
   /** JSON text of a record of texts. */
   readonly headers: string;
-  /** `rejected: ...` by the broker, or `exhausted: ...` after its last attempt. */
+  /** `rejected: ...` by the broker, `exhausted: ...` after its last attempt, or `killer: ...`: its publishers died with it. */
   readonly reason: string;
   readonly attempts: number;
   readonly createdAt: Date;
   readonly diedAt: Date;
+  /** `onPoison: 'park-key'`: later events of its key wait until it is requeued or discarded. */
+  readonly parked: boolean;
 }
 
 /** Which dead letters; what is left out does not matter. */
@@ -104,7 +121,16 @@ export abstract class RetryStorage {
   /** The latest first. @param after only those that died before this one, by its event id and destination */
   abstract deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]>;
 
-  /** Gives dead letters another round, under their ids; they have lost their place in the order. @returns how many */
+  /** Notes that events are about to be published by a process that may not survive it. */
+  abstract depart(workerId: string, events: readonly RetryEvent[]): Promise<void>;
+
+  /** It survived, though nothing became of the events. */
+  abstract arrive(events: readonly RetryEvent[]): Promise<void>;
+
+  /**
+   * Gives dead letters another round, under their ids; they have lost their place in the order. Parked ones have kept it.
+   * @returns how many
+   */
   abstract requeue(filter: DeadLetterFilter): Promise<number>;
 
   /** Forgets dead letters. @returns how many */

@@ -6,11 +6,18 @@ import type { EntityManager } from '../typeorm-alias.js';
 import type { Persistence } from './persistence.js';
 import { typeOrmPersistence, type TypeOrmPersistenceOptions } from './typeorm/typeorm-persistence.js';
 
-export interface PersistenceChoice extends Omit<TypeOrmPersistenceOptions, 'notify'> {
+export interface PersistenceChoice extends Omit<
+  TypeOrmPersistenceOptions,
+  'notify' | 'retentionMs' | 'orderLock'
+> {
   readonly storage: 'typeorm' | 'memory' | undefined;
   readonly production: boolean;
   readonly worker: { readonly sagas: boolean };
-  readonly outbox: { readonly notify: boolean };
+  readonly outbox: {
+    readonly notify: boolean;
+    readonly retention: number | false;
+    readonly orderLock: boolean;
+  };
   readonly allowMemoryInProduction: boolean;
   /** The name it was asked for by; undefined for the unnamed one. */
   readonly dataSourceName: string | undefined;
@@ -44,7 +51,8 @@ export function choosePersistence(choice: PersistenceChoice, clock: Clock): Pers
       `schema: "${schema}", the schema of ${named}, must be letters, digits and _; set schema`,
     ]);
   }
-  return typeOrmPersistence(dataSource, { ...choice, notify: choice.outbox.notify });
+  const { notify, orderLock, retention: retentionMs } = choice.outbox;
+  return typeOrmPersistence(dataSource, { ...choice, notify, orderLock, retentionMs });
 }
 
 function inMemory(

@@ -1,6 +1,7 @@
 import type { OutboxSignal } from '../outbox/outbox-signal.js';
 import type { OutboxStorage } from '../outbox/outbox-storage.js';
 import type { RetryStorage } from '../outbox/retry-storage.js';
+import type { SuspectStorage } from '../outbox/suspect-storage.js';
 import type { Telemetry } from '../runtime/telemetry.js';
 import type { SagaStorage } from '../saga/saga-storage.js';
 import type { WorkerStorage } from '../saga/worker-storage.js';
@@ -11,6 +12,7 @@ export interface Persistence<Tx = unknown> {
   readonly workers: WorkerStorage;
   readonly outbox: OutboxStorage<Tx>;
   readonly retries: RetryStorage;
+  readonly suspects: SuspectStorage;
   readonly signal: OutboxSignal;
   /** For the start-up line: never with credentials. */
   readonly description: string;

@@ -96,9 +96,9 @@ export function duration(fallback?: Duration, { min = 0 }: Bounds = {}): Reader<
 }
 
 /** Milliseconds, or false for never. */
-export function durationOrFalse(fallback: Duration, bounds?: Bounds): Reader<number | false> {
-  const read = duration(fallback, bounds);
-  return (value, place) => (value === false ? false : read(value, place));
+export function durationOrFalse(fallback: Duration | false, bounds?: Bounds): Reader<number | false> {
+  const read = duration(fallback === false ? 0 : fallback, bounds);
+  return (value = fallback, place) => (value === false ? false : read(value, place));
 }
 
 /** A function; told only whether it is one. */

@@ -152,6 +152,11 @@ export interface SagazEvents {
   /** It takes events again. */
   'outbox.circuit-closed': Emitted & { readonly destination: string };
 
+  /** Events were written by this process, and are durable. */
+  'outbox.written': OutboxBatch;
+  /** This process relays these shards from now on. */
+  'outbox.shards-changed': Emitted & { readonly shards: readonly number[] };
+
   /** So many events of a shard wait behind others that it takes no more. Alarm. */
   'outbox.shard-paused': Emitted & { readonly shard: number };
 
@@ -199,6 +204,8 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'outbox.dead-lettered': true,
   'outbox.circuit-opened': true,
   'outbox.circuit-closed': true,
+  'outbox.written': true,
+  'outbox.shards-changed': true,
   'outbox.shard-paused': true,
   'journal.flushed': true,
 };

@@ -49,7 +49,8 @@ export async function read(
   const reader = await outbox.openReader();
   try {
     const positions = new Map(shards.map((shard) => [shard, 0n]));
-    return (await reader.read({ positions, previous: undefined, limit })).events;
+    const limits = new Map(shards.map((shard) => [shard, limit]));
+    return (await reader.read({ positions, previous: undefined, limits })).events;
   } finally {
     await reader.close();
   }
@@ -97,7 +98,7 @@ export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = 
       const above = await reader.read({
         positions: new Map([[shard, first]]),
         previous: undefined,
-        limit: 1_000,
+        limits: new Map([[shard, 1_000]]),
       });
       await reader.close();
       assert.deepEqual(

@@ -63,7 +63,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const keys = await storage.retries.blockedKeys(ALL);
       assert.deepEqual(
         keys.filter((it) => it.key === key),
-        [{ shard: shardOf(key), destination: 'default', key, events: 3 }],
+        [{ shard: shardOf(key), destination: 'default', key, events: 3, parked: false }],
       );
       const other = unique('key');
       const [now, then] = (await pending(storage, [other, other])) as [PendingEvent, PendingEvent];

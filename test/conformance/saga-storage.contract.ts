@@ -111,7 +111,8 @@ async function pendingTypes({ outbox }: StorageUnderTest): Promise<readonly stri
   const reader = await outbox.openReader();
   try {
     const positions = new Map(Array.from({ length: 16 }, (_, shard) => [shard, 0n]));
-    const { events } = await reader.read({ positions, previous: undefined, limit: 1_000 });
+    const limits = new Map([...positions.keys()].map((shard) => [shard, 1_000]));
+    const { events } = await reader.read({ positions, previous: undefined, limits });
     return events.map(({ type }) => type);
   } finally {
     await reader.close();

@@ -37,6 +37,7 @@ describeWith('postgres', 'migrations', () => {
       { version: 3, name: 'sessions' },
       { version: 4, name: 'signals-and-definitions' },
       { version: 5, name: 'retries-and-dead-letters' },
+      { version: 6, name: 'suspects-and-sent-events' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -45,7 +46,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events; .*migrations: 'run'/,
     );
   });
 

@@ -184,7 +184,7 @@ describeWith('postgres', 'the outbox does not', () => {
     );
     await client.query('ANALYZE saga_outbox');
     const shards = Array.from({ length: 16 }, (_, shard) => shard);
-    const values = [shards, shards.map(() => '0'), [], '18446744073709551615', 10];
+    const values = [shards, shards.map(() => '0'), [], '18446744073709551615', shards.map(() => 10)];
     const { rows } = await client.query<{ 'QUERY PLAN': string }>(
       `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) ${readSql(tablesOf('public'))}`,
       values,

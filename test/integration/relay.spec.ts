@@ -4,6 +4,7 @@ import type { PublishItem } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { OutboxRetries } from '../../lib/outbox/outbox-retries.js';
 import { OutboxWorker } from '../../lib/outbox/outbox-worker.js';
+import { Suspicions } from '../../lib/outbox/suspicions.js';
 import { Publisher, type Destination } from '../../lib/outbox/publisher.js';
 import type { Persistence } from '../../lib/persistence/persistence.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
@@ -64,6 +65,10 @@ describeWith('postgres', 'the relay', () => {
       telemetry,
       policy,
       storage: persistence.retries,
+      ...{ onPoison: 'skip' as const, strict: false },
+    });
+    const suspicions = new Suspicions({
+      ...{ identity: lease, storage: persistence.suspects, batchSize, bury: () => Promise.resolve() },
     });
     const worker = new OutboxWorker({
       ...{
@@ -74,6 +79,8 @@ describeWith('postgres', 'the relay', () => {
         batchSize,
         telemetry,
         retries,
+        suspicions,
+        strict: false,
       },
       pollIntervalMs: 2,
       maxPollIntervalMs: 10,
@@ -109,7 +116,11 @@ describeWith('postgres', 'the relay', () => {
     expect(await outbox.leaseShards('owner')).toHaveLength(16);
     const reader = await outbox.openReader();
     const positions = new Map(Array.from({ length: 16 }, (_, shard) => [shard, 0n]));
-    const { events } = await reader.read({ positions, previous: undefined, limit: 10 });
+    const { events } = await reader.read({
+      positions,
+      previous: undefined,
+      limits: new Map([...positions.keys()].map((shard) => [shard, 10])),
+    });
     await reader.close();
     const [event] = events;
     if (!event) throw new Error('there is one');

@@ -108,6 +108,10 @@ describe('resolveOptions', () => {
       outbox: {
         ...{ batchSize: 1000, publishTimeout: 10_000, pollInterval: 25, maxPollInterval: 1_000 },
         notify: true,
+        onPoison: 'skip',
+        order: 'batch',
+        orderLock: false,
+        retention: false,
         retry: {
           maxAttempts: 10,
           initialInterval: 1_000,

@@ -12,6 +12,9 @@ import { CircuitBreakers } from '../../lib/outbox/circuit-breakers.js';
 import { OutboxRetries } from '../../lib/outbox/outbox-retries.js';
 import { MemoryRetryStorage } from '../../lib/persistence/memory/memory-retry-storage.js';
 import { SagazTelemetry, Telemetry } from '../../lib/runtime/telemetry.js';
+import { MemorySuspectStorage } from '../../lib/persistence/memory/memory-suspect-storage.js';
+import type { SuspectStorage } from '../../lib/outbox/suspect-storage.js';
+import { Suspicions } from '../../lib/outbox/suspicions.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
 import { MemoryOutboxStorage } from '../../lib/persistence/memory/memory-outbox-storage.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
@@ -64,7 +67,10 @@ describe('ReadPosition', () => {
         [7, 0n],
       ]),
       previous: undefined,
-      limit: 50,
+      limits: new Map([
+        [3, 50],
+        [7, 50],
+      ]),
     });
   });
 
@@ -110,7 +116,7 @@ describe('ReadPosition', () => {
     position.own([3, 7]);
     position.accept(batch('90', [3, 10], [7, 20]), position.request(NONE, BATCH));
     const request = position.request(NONE, 4);
-    expect(request.limit).toBe(2);
+    expect([...request.limits.values()]).toEqual([2, 2]);
     const taken = position.accept(batch('91', [3, 4], [3, 5], [3, 11], [7, 19], [7, 21]), request);
     expect(ids(taken)).toEqual([
       [7, 19],
@@ -130,19 +136,22 @@ describe('ReadPosition', () => {
   it('asks for the batch size of the moment: a smaller one at once after a batch that got stuck', () => {
     const position = new ReadPosition();
     position.own([1, 2]);
-    expect([100, 50, 1].map((batchSize) => position.request(NONE, batchSize).limit)).toEqual([50, 25, 1]);
+    expect([100, 50, 1].map((batchSize) => position.request(NONE, batchSize).limits.get(1))).toEqual([
+      50, 25, 1,
+    ]);
   });
 
   it('divides the batch by the shards that had rows, so that one hot key is not starved', () => {
     const position = new ReadPosition();
     position.own([1, 2, 3, 4]);
-    expect(position.request(NONE, BATCH).limit).toBe(25);
+    const limits = () => [...position.request(NONE, BATCH).limits.values()];
+    expect(limits()).toEqual([25, 25, 25, 25]);
     position.accept(batch('1', [2, 1]), position.request(NONE, BATCH));
-    expect(position.request(NONE, BATCH).limit).toBe(100);
+    expect(limits()).toEqual([25, 100, 25, 25]);
     position.accept(batch('2', [2, 2], [3, 3], [4, 4]), position.request(NONE, BATCH));
-    expect(position.request(NONE, BATCH).limit).toBe(34);
+    expect(limits()).toEqual([25, 34, 34, 34]);
     position.accept(batch('3'), position.request(NONE, BATCH));
-    expect(position.request(NONE, BATCH).limit).toBe(25);
+    expect(limits()).toEqual([25, 25, 25, 25]);
   });
 
   it('leaves resting shards out, and asks for nothing when all rest', () => {
@@ -546,7 +555,13 @@ describe('InMemoryBroker', () => {
 });
 
 /** A relay over memory storage, whose lease and time a test decides. */
-function relay(destination: Destination, batchSize = 100) {
+interface RelayOptions {
+  readonly onPoison?: 'skip' | 'park-key';
+  readonly strict?: boolean;
+  readonly suspects?: SuspectStorage;
+}
+
+function relay(destination: Destination, batchSize = 100, more: RelayOptions = {}) {
   const clock = new FakeClock();
   const log = new MemoryLog();
   const database = new MemoryDatabase();
@@ -565,9 +580,16 @@ function relay(destination: Destination, batchSize = 100) {
     jitter: 'none',
   } as const;
   const trouble = new MemoryRetryStorage(database, clock);
-  const retries = new OutboxRetries({ storage: trouble, policy, clock, telemetry, identity });
+  const { onPoison = 'skip', strict = false } = more;
+  const retries = new OutboxRetries({
+    ...{ storage: trouble, policy, clock, telemetry, identity, onPoison, strict },
+  });
+  const suspicions = new Suspicions({
+    ...{ identity, batchSize, storage: more.suspects ?? new MemorySuspectStorage() },
+    bury: (events, reason) => retries.bury(events.map((event) => ({ event, reason }))),
+  });
   const worker = new OutboxWorker({
-    ...{ identity, storage, clock, log, batchSize, telemetry, retries },
+    ...{ identity, storage, clock, log, batchSize, telemetry, retries, suspicions, strict },
     publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
     ...{ leaseMs: 10_000, pollIntervalMs: 25, maxPollIntervalMs: 1_000 },
   });
@@ -576,7 +598,7 @@ function relay(destination: Destination, batchSize = 100) {
     for (const event of events) {
       const made = makeEvent(event, rules);
       if ('fault' in made) throw new Error(made.fault.reason);
-      database.addEvents(made.records);
+      database.addEvents(made.records, clock.monotonic());
     }
   };
   const waiting = () => [...database.retries.values()].map(({ event }) => event.type);

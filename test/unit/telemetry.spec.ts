@@ -49,6 +49,8 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'outbox.dead-lettered': { eventId: true, type: true, destination: true, reason: true },
   'outbox.circuit-opened': { destination: true, reason: true },
   'outbox.circuit-closed': { destination: true },
+  'outbox.written': { destination: true, count: true },
+  'outbox.shards-changed': { shards: true },
   'outbox.shard-paused': { shard: true },
   'journal.flushed': { entries: true, bytes: true, durationMs: true },
 };

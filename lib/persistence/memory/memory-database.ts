@@ -56,6 +56,7 @@ export interface MemoryRetry {
   reason: string | undefined;
   /** By the monotonic clock. */
   nextAt: number | undefined;
+  parkedAt: Date | undefined;
 }
 
 export interface MemoryDeadLetter {
@@ -85,11 +86,22 @@ export class MemoryDatabase {
     this.retries.set(seq, { ...retry, seq });
   }
 
-  addEvents(records: readonly OutboxRecord[]): void {
-    for (const record of records) {
-      const id = ++this.lastEventId;
-      this.events.set(id, { ...record, id, createdMs: Date.now() });
+  /** @param now by the monotonic clock */
+  addEvents(records: readonly OutboxRecord[], now: number): void {
+    for (const { delayMs, ...record } of records) {
+      const event = { ...record, id: ++this.lastEventId, createdMs: Date.now() };
+      if (delayMs === undefined) this.events.set(event.id, event);
+      else this.postpone(event, now + delayMs);
     }
+  }
+
+  private postpone(event: PendingEvent, nextAt: number): void {
+    this.addRetry({
+      ...{ event, nextAt, attempts: 0 },
+      blocks: false,
+      reason: undefined,
+      parkedAt: undefined,
+    });
   }
 
   /** Milliseconds since a worker was last heard of; undefined when it is not known. */

@@ -2,11 +2,13 @@ import type { Clock } from '../../runtime/clock.js';
 import { SHARD_COUNT } from '../../events/shard.js';
 import {
   OutboxStorage,
+  type OutboxNumbers,
   type OutboxReader,
   type PendingEvent,
   type ReadBatch,
   type ReadRequest,
 } from '../../outbox/outbox-storage.js';
+import { groupBy } from '../../runtime/group-by.js';
 import { TransactionRequiredError } from '../../saga/state/errors.js';
 import type { MemoryDatabase } from './memory-database.js';
 
@@ -62,18 +64,51 @@ export class MemoryOutboxStorage extends OutboxStorage<undefined> {
     });
   }
 
+  loadPayloads(events: readonly PendingEvent[]): Promise<readonly PendingEvent[]> {
+    return Promise.resolve(events);
+  }
+
+  /** Nothing is kept: what memory held would be gone when somebody asks. */
   remove(events: readonly PendingEvent[]): Promise<void> {
     for (const { id } of events) this.database.events.delete(id);
     return Promise.resolve();
   }
 
+  forgetSent(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  republish(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  numbers(): Promise<OutboxNumbers> {
+    const { events, retries, deadLetters } = this.database;
+    const pending = [...events.values()];
+    const trouble = [...retries.values()];
+    const parked = trouble.filter(({ parkedAt }) => parkedAt !== undefined);
+    const dead = [...deadLetters.values(), ...parked];
+    const now = Date.now();
+    const oldest = groupBy(pending, ({ destination }) => destination);
+    return Promise.resolve({
+      pending: countBy(pending, ({ destination }) => destination),
+      oldestAgeMs: new Map([...oldest].map(([name, [first]]) => [name, now - (first?.createdMs ?? now)])),
+      lag: countBy(pending, ({ shard }) => shard),
+      retrying: countBy(
+        trouble.filter((it) => !parked.includes(it)),
+        ({ event }) => event.destination,
+      ),
+      dead: countBy(dead, ({ event }) => event.destination),
+    });
+  }
+
   /** Nothing is ever late here: an event is visible as soon as it has its id. */
-  private read({ positions, limit }: ReadRequest): ReadBatch {
+  private read({ positions, limits }: ReadRequest): ReadBatch {
     const taken = new Map<number, number>();
     const events = [...this.database.events.values()].filter(({ id, shard }) => {
       const position = positions.get(shard);
       const count = taken.get(shard) ?? 0;
-      if (position === undefined || id <= position || count >= limit) return false;
+      if (position === undefined || id <= position || count >= (limits.get(shard) ?? 0)) return false;
       taken.set(shard, count + 1);
       return true;
     });
@@ -83,4 +118,8 @@ export class MemoryOutboxStorage extends OutboxStorage<undefined> {
   private owned(workerId: string): number[] {
     return this.database.shardOwners.flatMap((owner, shard) => (owner === workerId ? [shard] : []));
   }
+}
+
+function countBy<T, K>(items: readonly T[], key: (item: T) => K): ReadonlyMap<K, number> {
+  return new Map([...groupBy(items, key)].map(([name, group]) => [name, group.length]));
 }

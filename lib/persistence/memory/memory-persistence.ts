@@ -5,6 +5,7 @@ import { MemoryOutboxSignal } from './memory-outbox-signal.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
 import { MemoryRetryStorage } from './memory-retry-storage.js';
 import { MemorySagaStorage } from './memory-saga-storage.js';
+import { MemorySuspectStorage } from './memory-suspect-storage.js';
 import { MemoryWorkerStorage } from './memory-worker-storage.js';
 
 export function memoryPersistence(clock: Clock): Persistence<undefined> {
@@ -15,6 +16,7 @@ export function memoryPersistence(clock: Clock): Persistence<undefined> {
     outbox: new MemoryOutboxStorage(database, clock),
     signal: new MemoryOutboxSignal(),
     retries: new MemoryRetryStorage(database, clock),
+    suspects: new MemorySuspectStorage(),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),
     close: () => Promise.resolve(),

@@ -8,6 +8,7 @@ import {
   type DeadLetter,
   type DeadLetterFilter,
   type Diverted,
+  isGone,
   type DueRequest,
   type RetryEvent,
   type RetryResult,
@@ -28,7 +29,9 @@ export class MemoryRetryStorage extends RetryStorage {
       if (!this.database.events.delete(event.id)) continue;
       const { attempts = 0, reason, nextInMs } = failure ?? {};
       const nextAt = nextInMs === undefined ? undefined : this.clock.monotonic() + nextInMs;
-      this.database.addRetry({ event, attempts, reason, blocks: true, nextAt });
+      const parked = failure !== undefined && nextAt === undefined;
+      const parkedAt = parked ? new Date(this.clock.now()) : undefined;
+      this.database.addRetry({ event, attempts, reason, blocks: true, nextAt, parkedAt });
     }
     return Promise.resolve();
   }
@@ -47,7 +50,8 @@ export class MemoryRetryStorage extends RetryStorage {
         const [first] = rows;
         if (!first) return [];
         const { shard, destination, key } = first.event;
-        return [{ shard, destination, key, events: rows.length }];
+        const parked = rows.some(({ parkedAt }) => parkedAt !== undefined);
+        return [{ shard, destination, key, events: rows.length, parked }];
       }),
     );
   }
@@ -71,6 +75,7 @@ export class MemoryRetryStorage extends RetryStorage {
         seq,
         blocks,
         attempts,
+        flights: 0,
       })),
     );
   }
@@ -85,6 +90,12 @@ export class MemoryRetryStorage extends RetryStorage {
         Object.assign(row, { attempts, reason, nextAt: this.clock.monotonic() + nextInMs });
         continue;
       }
+      if (result.outcome === 'parked') {
+        const parkedAt = new Date(this.clock.now());
+        const { reason } = result;
+        Object.assign(row, { attempts: row.attempts + 1, reason, nextAt: undefined, parkedAt });
+      }
+      if (!isGone(result.outcome)) continue;
       retries.delete(row.seq);
       if (result.outcome === 'dead') this.lay(row.event, result.reason, row.attempts + 1);
       this.promote(row);
@@ -92,13 +103,23 @@ export class MemoryRetryStorage extends RetryStorage {
     return Promise.resolve();
   }
 
+  /** A process that dies takes its memory with it. */
+  depart(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  arrive(): Promise<void> {
+    return Promise.resolve();
+  }
+
   deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
-    return Promise.resolve(
-      this.chosen(filter)
-        .reverse()
-        .slice(0, limit)
-        .map(({ letter }) => letter),
-    );
+    const dead = this.chosen(filter)
+      .reverse()
+      .map(({ letter }) => letter);
+    const parked = this.parked(filter)
+      .reverse()
+      .map(({ letter }) => letter);
+    return Promise.resolve([...parked, ...dead].slice(0, limit));
   }
 
   requeue(filter: DeadLetterFilter): Promise<number> {
@@ -106,15 +127,27 @@ export class MemoryRetryStorage extends RetryStorage {
     for (const { name, event } of chosen) {
       this.database.deadLetters.delete(name);
       const nextAt = this.clock.monotonic();
-      this.database.addRetry({ event, attempts: 0, reason: 'requeued', blocks: false, nextAt });
+      this.database.addRetry({
+        ...{ event, attempts: 0, reason: 'requeued', blocks: false, nextAt, parkedAt: undefined },
+      });
     }
-    return Promise.resolve(chosen.length);
+    const parked = this.parked(filter);
+    for (const { row } of parked) {
+      const nextAt = this.clock.monotonic();
+      Object.assign(row, { attempts: 0, reason: 'requeued', nextAt, parkedAt: undefined });
+    }
+    return Promise.resolve(chosen.length + parked.length);
   }
 
   discard(filter: DeadLetterFilter): Promise<number> {
     const chosen = this.chosen(filter);
     for (const { name } of chosen) this.database.deadLetters.delete(name);
-    return Promise.resolve(chosen.length);
+    const parked = this.parked(filter);
+    for (const { row } of parked) {
+      this.database.retries.delete(row.seq);
+      this.promote(row);
+    }
+    return Promise.resolve(chosen.length + parked.length);
   }
 
   private get rows(): readonly MemoryRetry[] {
@@ -124,14 +157,26 @@ export class MemoryRetryStorage extends RetryStorage {
   private lay(event: PendingEvent, reason: string, attempts: number): void {
     const { eventId, destination, type, key, payload, headers, createdMs } = event;
     const own = { eventId, destination, type, key, payload, headers, reason, attempts };
-    const letter = { ...own, createdAt: new Date(createdMs), diedAt: new Date(this.clock.now()) };
+    const times = { createdAt: new Date(createdMs), diedAt: new Date(this.clock.now()) };
+    const letter = { ...own, ...times, parked: false };
     this.database.deadLetters.set(`${eventId} ${destination}`, { letter, event });
   }
 
   private promote({ event, blocks }: MemoryRetry): void {
     if (!blocks) return;
     const first = this.rows.find((row) => row.blocks && keyOf(row.event) === keyOf(event));
-    if (first) first.nextAt ??= this.clock.monotonic();
+    if (first && !first.parkedAt) first.nextAt ??= this.clock.monotonic();
+  }
+
+  private parked(filter: DeadLetterFilter) {
+    return this.rows.flatMap((row) => {
+      const { event, reason = '', attempts, parkedAt } = row;
+      if (!parkedAt) return [];
+      const { eventId, destination, type, key, payload, headers, createdMs } = event;
+      const own = { eventId, destination, type, key, payload, headers, reason, attempts };
+      const letter = { ...own, createdAt: new Date(createdMs), diedAt: parkedAt, parked: true };
+      return matches(letter, filter) ? [{ row, letter }] : [];
+    });
   }
 
   private chosen(filter: DeadLetterFilter) {

@@ -104,7 +104,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const fresh = write.entries.filter(({ seq }) => seq > row.journal.length);
     if (fresh.length === 0 && write.entries.length > 0) return;
     for (const entry of fresh) row.journal.push({ entry, at });
-    this.database.addEvents(write.events);
+    this.database.addEvents(write.events, this.clock.monotonic());
     if (write.status) row.status = write.status;
     if (write.launchesPivot) row.pivotLaunched = true;
     if (write.end) this.end(row, write.end);

@@ -14,6 +14,9 @@ export interface Tables {
   readonly shard: string;
   readonly retry: string;
   readonly deadLetter: string;
+  /** Partitioned. */
+  readonly sent: string;
+  readonly sentLeaf: (leaf: number) => string;
   readonly migration: string;
 }
 
@@ -42,6 +45,8 @@ export function tablesOf(schema: string): Tables {
     shard: table('saga_outbox_shard'),
     retry: table('saga_outbox_retry'),
     deadLetter: table('saga_outbox_dead_letter'),
+    sent: table('saga_outbox_sent'),
+    sentLeaf: (leaf) => table(`saga_outbox_sent_${leaf}`),
     migration: table('saga_migration'),
   };
 }

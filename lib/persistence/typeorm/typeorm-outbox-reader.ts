@@ -22,11 +22,12 @@ export class TypeOrmOutboxReader implements OutboxReader {
     this.connection = new EngineConnection({ ...options, lost: () => void (this.lost = true) });
   }
 
-  async read({ positions, previous, limit }: ReadRequest): Promise<ReadBatch> {
+  async read({ positions, previous, limits }: ReadRequest): Promise<ReadBatch> {
     if (this.lost) throw new Error('the connection on which the outbox was read is lost');
     const shards = [...positions.keys()];
     const from = [...positions.values()].map(String);
-    const parameters = [shards, from, previous?.inProgress ?? [], previous?.xmax ?? NO_XID, limit];
+    const most = shards.map((shard) => limits.get(shard) ?? 0);
+    const parameters = [shards, from, previous?.inProgress ?? [], previous?.xmax ?? NO_XID, most];
     const rows = await this.connection.query<Row>(this.statement, parameters);
     const events: PendingEvent[] = [];
     let snapshot = '';

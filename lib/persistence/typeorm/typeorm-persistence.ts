@@ -1,4 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import type { OutboxRecord } from '../../events/outbox-event.js';
+import { tellWritten } from '../../events/tell-written.js';
 import { systemClock, type Clock } from '../../runtime/clock.js';
 import { noProbe, type DebugProbe } from '../../runtime/debug-points.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
@@ -15,6 +17,7 @@ import { TypeOrmOutboxSignal } from './typeorm-outbox-signal.js';
 import { TypeOrmOutboxStorage } from './typeorm-outbox-storage.js';
 import { TypeOrmRetryStorage } from './typeorm-retry-storage.js';
 import { TypeOrmSagaStorage } from './typeorm-saga-storage.js';
+import { TypeOrmSuspectStorage } from './typeorm-suspect-storage.js';
 import { TypeOrmWorkerStorage } from './typeorm-worker-storage.js';
 
 export interface TypeOrmPersistenceOptions {
@@ -23,6 +26,10 @@ export interface TypeOrmPersistenceOptions {
   readonly migrations: 'run' | 'check' | 'off';
   /** NOTIFY after commits, and LISTEN where events are relayed. Default true. */
   readonly notify?: boolean;
+  /** For how long published events are kept, in milliseconds. Default false, not at all. */
+  readonly retentionMs?: number | false;
+  /** Producers take turns by key. Default false. */
+  readonly orderLock?: boolean;
 }
 
 /** What only tests and benches ask for. */
@@ -37,46 +44,53 @@ export interface TypeOrmPersistenceInternals {
 
 const UNGROUPED = { lanes: 20, maxRows: 1 };
 
-export function typeOrmPersistence(
-  application: DataSource,
-  options: TypeOrmPersistenceOptions & TypeOrmPersistenceInternals,
-): Persistence<EntityManager> {
+type Options = TypeOrmPersistenceOptions & TypeOrmPersistenceInternals;
+
+/** What is known only once it is open. */
+interface Found {
+  sessions: boolean;
+  telemetry: Telemetry | undefined;
+}
+
+/** What its parts share. */
+function settingsOf(application: DataSource, options: Options, found: Found) {
   const schema = options.schema ?? (application.options as { schema?: string }).schema ?? 'public';
-  const { clock = systemClock, reach = noProbe } = options;
+  const { clock = systemClock, reach = noProbe, retentionMs = false, orderLock = false } = options;
   const groupCommit = options.groupCommit === false ? UNGROUPED : undefined;
-  const engine = engineDataSource(application, groupCommit?.lanes);
-  const found: { sessions: boolean; telemetry: Telemetry | undefined } = {
-    sessions: false,
-    telemetry: undefined,
-  };
-  const commits = new CommitWatch(application);
-  const settings = {
-    ...{
-      application,
-      engine,
-      tables: tablesOf(schema),
-      scope: new TransactionScope(),
-      commits,
-      history: new History(),
-      clock,
-      reach,
-    },
+  return {
+    ...{ application, schema, clock, reach, retentionMs, orderLock },
+    engine: engineDataSource(application, groupCommit?.lanes),
+    tables: tablesOf(schema),
+    scope: new TransactionScope(),
+    commits: new CommitWatch(application),
+    history: new History(),
     sessions: () => found.sessions,
     named: () => found.sessions,
     flushed: (flush: Flushed) => found.telemetry?.emit('journal.flushed', () => flushOf(flush)),
     ...(groupCommit && { groupCommit }),
   };
+}
+
+export function typeOrmPersistence(application: DataSource, options: Options): Persistence<EntityManager> {
+  const found: Found = { sessions: false, telemetry: undefined };
+  const settings = settingsOf(application, options, found);
+  const { schema, engine, commits } = settings;
   const migrator = new Migrator(engine, schema);
   const sagas = new TypeOrmSagaStorage(settings);
   const workers = new TypeOrmWorkerStorage(settings);
-  const signal = new TypeOrmOutboxSignal({ ...settings, schema, notify: options.notify ?? true });
-  const outbox = new TypeOrmOutboxStorage({ ...settings, committed: () => signal.tell() });
+  const signal = new TypeOrmOutboxSignal({ ...settings, notify: options.notify ?? true });
+  const committed = (events: readonly OutboxRecord[]) => {
+    signal.tell();
+    if (found.telemetry) tellWritten(found.telemetry, events);
+  };
+  const outbox = new TypeOrmOutboxStorage({ ...settings, committed });
   return {
     sagas,
     workers,
     outbox,
     signal,
     retries: new TypeOrmRetryStorage(settings),
+    suspects: new TypeOrmSuspectStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {
       await openEngine(engine);

@@ -7,15 +7,19 @@ import {
   type DeadLetterFilter,
   type Diverted,
   type DueRequest,
+  isGone,
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
 import type { Tables } from './identifiers.js';
+import { leafSpanMs } from './sent-leaves.js';
 import * as sql from './sql/retry-sql.js';
 
 interface Settings {
   readonly engine: DataSource;
   readonly tables: Tables;
+  /** For how long published events are kept; false: not at all. */
+  readonly retentionMs: number | false;
 }
 
 type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
@@ -34,6 +38,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
       events.map(({ failure }) => failure?.reason ?? null),
       events.map(({ failure }) => failure?.attempts ?? 0),
       events.map(({ failure }) => failure?.nextInMs ?? null),
+      events.map(({ failure }) => failure !== undefined && failure.nextInMs === undefined),
       workerId,
     ]);
   }
@@ -57,6 +62,16 @@ export class TypeOrmRetryStorage extends RetryStorage {
     const { engine, tables } = this.settings;
     const rows = await engine.query<Row[]>(sql.dueSql(tables), [shards, except, limit]);
     return rows.map((row) => ({ ...row, seq: BigInt(row.seq) }));
+  }
+
+  async depart(workerId: string, events: readonly RetryEvent[]): Promise<void> {
+    const { engine, tables } = this.settings;
+    await engine.query(sql.departSql(tables), [...placesOf(events), workerId]);
+  }
+
+  async arrive(events: readonly RetryEvent[]): Promise<void> {
+    const { engine, tables } = this.settings;
+    await engine.query(sql.arriveSql(tables), placesOf(events));
   }
 
   settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
@@ -83,8 +98,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
 
   async discard(filter: DeadLetterFilter): Promise<number> {
     const { engine, tables } = this.settings;
-    const [rows = []] = await engine.query<unknown[][]>(sql.discardSql(tables), chosen(filter));
-    return rows.length;
+    return (await engine.query<unknown[]>(sql.discardSql(tables), chosen(filter))).length;
   }
 
   private async settleOn(
@@ -92,27 +106,27 @@ export class TypeOrmRetryStorage extends RetryStorage {
     workerId: string,
     results: readonly RetryResult[],
   ): Promise<void> {
-    const { tables } = this.settings;
+    const { tables, retentionMs } = this.settings;
     const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[] = []) => {
       if (group.length === 0) return;
-      const keys = [group.map(({ event }) => event.shard), group.map(({ event }) => String(event.seq))];
-      await runner.query(text, [...keys, ...more]);
+      await runner.query(text, [...placesOf(group.map(({ event }) => event)), ...more]);
     };
     const failed = results.filter((it) => it.outcome === 'failed');
     const dead = results.filter((it) => it.outcome === 'dead');
-    await run(
-      sql.publishedSql(tables),
-      results.filter((it) => it.outcome === 'published'),
-    );
+    const parked = results.filter((it) => it.outcome === 'parked');
+    const published = results.filter((it) => it.outcome === 'published');
+    if (retentionMs === false) await run(sql.publishedSql(tables), published);
+    else await run(sql.publishedAndKeptSql(tables), published, [leafSpanMs(retentionMs)]);
     await run(sql.failedAgainSql(tables), failed, [
       failed.map(({ failure }) => failure.reason),
       failed.map(({ failure }) => failure.attempts),
       failed.map(({ failure }) => failure.nextInMs),
       workerId,
     ]);
+    await run(sql.parkedSql(tables), parked, [parked.map(({ reason }) => reason), workerId]);
     await run(sql.exhaustedSql(tables), dead, [dead.map(({ reason }) => reason), workerId]);
     const heads = results
-      .filter(({ event, outcome }) => event.blocks && outcome !== 'failed')
+      .filter(({ event, outcome }) => event.blocks && isGone(outcome))
       .map(({ event }) => event);
     if (heads.length === 0) return;
     await runner.query(sql.promoteSql(tables), [
@@ -121,6 +135,10 @@ export class TypeOrmRetryStorage extends RetryStorage {
       heads.map(({ key }) => key),
     ]);
   }
+}
+
+function placesOf(events: readonly RetryEvent[]): unknown[] {
+  return [events.map(({ shard }) => shard), events.map(({ seq }) => String(seq))];
 }
 
 function chosen({ eventIds, destination, type, key, diedAfter, diedBefore }: DeadLetterFilter): unknown[] {

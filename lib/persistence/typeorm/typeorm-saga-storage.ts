@@ -31,6 +31,7 @@ import type { History } from './history.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
+import { lockKeysSql } from './sql/outbox-sql.js';
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
@@ -53,6 +54,8 @@ export interface TypeOrmStorageSettings {
   readonly named: () => boolean;
   /** Called after each flush of the journal. */
   readonly flushed: (flush: Flushed) => void;
+  /** Producers of events take turns by key. */
+  readonly orderLock: boolean;
   /** Only a bench that measures what group commit saves changes it. */
   readonly groupCommit?: { readonly lanes: number; readonly maxRows: number };
 }
@@ -133,6 +136,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       ended,
       store: async (query, write) => {
         if (history.isBroken || history.number !== begun) throw fenced(write);
+        const keys = write.events.map(({ key }) => key);
+        if (this.settings.orderLock && keys.length > 0) await query(lockKeysSql, [keys]);
         return this.store(query, write);
       },
     });

@@ -60,6 +60,7 @@ export class WriteStatements {
       changes: writes.some((it) => it.status !== undefined || it.release !== undefined || it.launchesPivot),
       ends: writes.some(({ end }) => end !== undefined),
       events: writes.some(({ events }) => events.length > 0),
+      delays: writes.some(({ events }) => events.some(({ delayMs }) => delayMs !== undefined)),
       waits,
     };
     const name = Object.values(shape).join();
@@ -152,6 +153,7 @@ function eventRows({ events }: SagaWrite, n: number) {
     aggregate_id: event.aggregateId,
     payload: event.payload,
     headers: event.headers,
+    delay: event.delayMs,
   }));
 }
 

@@ -1,3 +1,4 @@
+import type { OutboxRecord } from '../../events/outbox-event.js';
 import { Turn } from '../../runtime/turn.js';
 import type { SagaDefinition } from '../definition/saga-definition.js';
 import type { Appended, ClaimedSaga, SagaStorage, SagaWrite } from '../saga-storage.js';
@@ -32,7 +33,7 @@ export interface Written {
   readonly end: SagaWrite['end'];
   /** When the saga started and ended, where the storage says so. */
   readonly times: Appended['ended'];
-  readonly hasEvents: boolean;
+  readonly events: readonly OutboxRecord[];
 }
 
 interface Change {
@@ -165,7 +166,7 @@ export class SagaJournal {
     this.current = next;
     this.stored = write.status ?? this.stored;
     const { entries, events, end } = write;
-    this.owner.written({ entries, facts, before, launch, end, times, hasEvents: events.length > 0 });
+    this.owner.written({ entries, facts, before, launch, end, times, events });
   }
 
   /** What the facts change: journal entries, the last one with what it launches, and the state after them. */

@@ -1,4 +1,5 @@
 import type { EventRules } from '../../events/event-factory.js';
+import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import { Deferred } from '../../runtime/deferred.js';
@@ -40,7 +41,7 @@ export interface RunnerSettings {
   readonly events: EventRules;
   readonly maxResultBytes: number;
   /** Called after events were committed, so that the relay need not wait for its next poll. */
-  readonly wakeRelay: () => void;
+  readonly wakeRelay: (events: readonly OutboxRecord[]) => void;
   readonly telemetry: Telemetry;
   readonly reach: DebugProbe;
   /** Called after a saga was let go of that somebody may claim at once. */
@@ -236,11 +237,11 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   }
 
   written(write: Written): void {
-    const { before, entries, launch, end, times, hasEvents } = write;
+    const { before, entries, launch, end, times, events } = write;
     this.wakeAt = undefined;
     this.gates?.note(entries);
     this.reporter.written(write, this.state());
-    if (hasEvents) this.settings.wakeRelay();
+    if (events.length > 0) this.settings.wakeRelay(events);
     if (end) {
       const { sagaId, name } = this.saga;
       if (times) this.ended = { sagaId, name, status: this.state().status, ...times, ...end };

@@ -4,6 +4,7 @@ import { timersAndCancel } from './0002-timers-and-cancel.js';
 import { sessions } from './0003-sessions.js';
 import { signalsAndDefinitions } from './0004-signals-and-definitions.js';
 import { retriesAndDeadLetters } from './0005-retries-and-dead-letters.js';
+import { suspectsAndSentEvents } from './0006-suspects-and-sent-events.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -13,6 +14,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   sessions,
   signalsAndDefinitions,
   retriesAndDeadLetters,
+  suspectsAndSentEvents,
 ];
 
 /** The table that says which migrations a schema has. */

@@ -1,8 +1,7 @@
 import { SHARD_COUNT } from '../../../events/shard.js';
 import type { Tables } from '../identifiers.js';
-
-export const EVENT_COLUMNS =
-  'shard, event_id, destination, type, key, aggregate_type, aggregate_id, payload, headers';
+import { EVENT_COLUMNS } from './event-columns.js';
+import { keepSql } from './sent-sql.js';
 
 /** Rows made of nine arrays, the first of which is parameter `first`. */
 export function eventsFrom(first: number): string {
@@ -15,8 +14,26 @@ export function eventsFrom(first: number): string {
 export const insertEventsSql = (t: Tables) =>
   `INSERT INTO ${t.outbox} (${EVENT_COLUMNS}) ${eventsFrom(1)} ORDER BY ordinality`;
 
+/** They have no place in the order: each waits in the side table until its time. The tenth array is their delays. */
+export const insertDelayedSql = (t: Tables) => `
+INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at)
+SELECT e.*, clock_timestamp(), 0, false, clock_timestamp() + d.ms * interval '1 millisecond'
+FROM (${eventsFrom(1)} ORDER BY ordinality) e
+JOIN unnest($2::uuid[], $3::text[], $10::float8[]) AS d (event_id, destination, ms)
+  ON d.event_id = e.event_id AND d.destination = e.destination`;
+
+/** Orders producers that do not lock what their keys stand for, until their transactions end. In the order of the locks. */
+export const lockKeysSql = `
+SELECT pg_advisory_xact_lock(n) FROM (
+  SELECT DISTINCT hashtextextended(key, 370338) AS n FROM unnest($1::text[]) AS k (key) ORDER BY n) locks`;
+
+/** Bytes above which a payload is not read with its batch. */
+export const LARGE_PAYLOAD_BYTES = 16_384;
+const LARGE = `octet_length(o.payload) > ${LARGE_PAYLOAD_BYTES}`;
+
 const COLUMNS = `o.id, o.shard, o.event_id AS "eventId", o.destination, o.type, o.key, o.aggregate_type AS "aggregateType",
-  o.aggregate_id AS "aggregateId", o.payload, o.headers, date_part('epoch', o.created_at) * 1000 AS "createdMs"`;
+  o.aggregate_id AS "aggregateId", CASE WHEN ${LARGE} THEN '' ELSE o.payload END AS payload, o.headers,
+  date_part('epoch', o.created_at) * 1000 AS "createdMs", CASE WHEN ${LARGE} THEN octet_length(o.payload) END AS "absentBytes"`;
 
 /**
  * Reads pending events of the given shards in one statement, hence one snapshot, which is returned in a row of its own.
@@ -25,24 +42,34 @@ const COLUMNS = `o.id, o.shard, o.event_id AS "eventId", o.destination, o.type, 
  * Locks nothing. A transaction that commits later is found by the next read.
  */
 export const readSql = (t: Tables) => `
-SELECT r.*, NULL AS snapshot FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, position), LATERAL (
+SELECT r.*, NULL AS snapshot FROM unnest($1::smallint[], $2::bigint[], $5::int[]) AS p (shard, position, most), LATERAL (
   (SELECT ${COLUMNS} FROM ${t.outbox} o
-   WHERE o.shard = p.shard AND o.id > p.position ORDER BY o.shard, o.id LIMIT $5)
+   WHERE o.shard = p.shard AND o.id > p.position ORDER BY o.shard, o.id LIMIT p.most)
   UNION ALL
   (SELECT ${COLUMNS} FROM ${t.outbox} o
-   WHERE o.xid = ANY($3::xid8[]) AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
+   WHERE o.xid = ANY($3::xid8[]) AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT p.most)
   UNION ALL
   (SELECT ${COLUMNS} FROM ${t.outbox} o
    WHERE o.xid >= $4::xid8 AND o.xid < pg_snapshot_xmax(pg_current_snapshot())
-     AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT $5)
+     AND o.shard = p.shard AND o.id <= p.position ORDER BY o.id LIMIT p.most)
 ) r
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_current_snapshot()::text`;
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, pg_current_snapshot()::text`;
+
+/** The payloads that were too large to be read with their batch. */
+export const payloadsSql = (t: Tables) => `
+SELECT o.id, o.payload FROM ${t.outbox} o JOIN unnest($1::smallint[], $2::bigint[]) AS k (shard, id)
+  ON o.shard = k.shard AND o.id = k.id`;
 
 /** By both columns of the primary key; by id alone it would scan the table. */
 export const removeSql = (t: Tables) => `
 DELETE FROM ${t.outbox} o USING unnest($1::smallint[], $2::bigint[]) AS k (shard, id)
 WHERE o.shard = k.shard AND o.id = k.id`;
+
+/** Removes events and keeps them among the published ones. */
+export const removeAndKeepSql = (t: Tables) => `
+WITH gone AS (${removeSql(t)} RETURNING o.*)
+${keepSql(t, '$3', 'id')}`;
 
 const LIVE = (t: Tables) => `live AS (
   SELECT id FROM ${t.worker} WHERE relays AND NOT dead
@@ -63,7 +90,7 @@ WITH ${LIVE(t)}, free AS (
   LIMIT greatest(0, (SELECT size FROM share) - (SELECT count(*) FROM ${t.shard} WHERE owner = $1))
   FOR UPDATE SKIP LOCKED
 )
-UPDATE ${t.shard} s SET owner = $1, epoch = s.epoch + 1 FROM free WHERE s.shard = free.shard`;
+UPDATE ${t.shard} s SET owner = $1, epoch = s.epoch + 1, unclean = s.unclean OR s.owner IS NOT NULL FROM free WHERE s.shard = free.shard`;
 
 export const ownedShardsSql = (t: Tables) => `SELECT shard FROM ${t.shard} WHERE owner = $1 ORDER BY shard`;
 

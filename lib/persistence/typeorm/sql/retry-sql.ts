@@ -1,5 +1,9 @@
 import type { Tables } from '../identifiers.js';
-import { EVENT_COLUMNS } from './outbox-sql.js';
+import { EVENT_COLUMNS } from './event-columns.js';
+import { keepSql } from './sent-sql.js';
+
+/** Payloads of one round, all together. */
+const ROUND_BYTES = 16 * 1_048_576;
 
 const COPY = `${EVENT_COLUMNS}, created_at`;
 const EVENT = `r.shard, r.event_id AS "eventId", r.destination, r.type, r.key, r.aggregate_type AS "aggregateType",
@@ -17,15 +21,16 @@ const gone = (t: Tables) => `gone AS (
   DELETE FROM ${t.outbox} o USING unnest($1::smallint[], $2::bigint[]) AS k (shard, id)
   WHERE o.shard = k.shard AND o.id = k.id AND o.shard IN (SELECT shard FROM owned) RETURNING o.*)`;
 
-/** Moves events to the side table in the order in which they are given. */
+/** Moves events to the side table in the order in which they are given. A parked one has no time. */
 export const divertSql = (t: Tables) => `
-WITH ${owned(t, '$6')}, ${gone(t)}
-INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at)
+WITH ${owned(t, '$7')}, ${gone(t)}
+INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at, parked_at)
 SELECT ${COPY.split(', ')
   .map((column) => `gone.${column}`)
-  .join(', ')}, w.reason, w.attempts, true, clock_timestamp() + w.next_ms * interval '1 millisecond'
-FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::int[], $5::float8[]) WITH ORDINALITY
-  AS w (shard, id, reason, attempts, next_ms, place)
+  .join(', ')}, w.reason, w.attempts, true, clock_timestamp() + w.next_ms * interval '1 millisecond',
+  CASE WHEN w.parked THEN clock_timestamp() END
+FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::int[], $5::float8[], $6::boolean[]) WITH ORDINALITY
+  AS w (shard, id, reason, attempts, next_ms, parked, place)
 JOIN gone ON gone.shard = w.shard AND gone.id = w.id ORDER BY w.place`;
 
 export const burySql = (t: Tables) => `
@@ -39,7 +44,7 @@ JOIN gone ON gone.shard = w.shard AND gone.id = w.id ON CONFLICT (event_id, dest
 
 /** By the index of blocking events. */
 export const blockedKeysSql = (t: Tables) => `
-SELECT shard, destination, key, count(*)::int AS events FROM ${t.retry}
+SELECT shard, destination, key, count(*)::int AS events, bool_or(parked_at IS NOT NULL) AS parked FROM ${t.retry}
 WHERE blocks AND shard = ANY($1::smallint[]) GROUP BY shard, destination, key`;
 
 /** Heads whose time has come, by their index, each with what waits behind it. */
@@ -55,17 +60,43 @@ WITH head AS MATERIALIZED (
     SELECT shard, seq FROM ${t.retry} r
     WHERE r.blocks AND r.shard = h.shard AND r.destination = h.destination AND r.key = h.key ORDER BY r.seq LIMIT $3) l
 )
-SELECT r.seq, r.blocks, r.attempts, ${EVENT} FROM due JOIN ${t.retry} r ON r.shard = due.shard AND r.seq = due.seq
-ORDER BY r.seq`;
+SELECT r.seq, r.blocks, r.attempts, r.flights, ${EVENT} FROM (
+  SELECT q.*, row_number() OVER w AS n, sum(octet_length(q.payload)) OVER w AS bytes
+  FROM due JOIN ${t.retry} q ON q.shard = due.shard AND q.seq = due.seq WINDOW w AS (ORDER BY q.seq)) r
+WHERE n = 1 OR bytes <= ${ROUND_BYTES} ORDER BY r.seq`;
+
+/** About to be published by a process that may not survive it. */
+export const departSql = (t: Tables) => `
+WITH ${owned(t, '$3')}
+UPDATE ${t.retry} r SET flights = flights + 1 FROM unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
+WHERE r.shard = k.shard AND r.seq = k.seq AND r.shard IN (SELECT shard FROM owned)`;
+
+/** It did survive. */
+export const arriveSql = (t: Tables) => `
+UPDATE ${t.retry} r SET flights = 0 FROM unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
+WHERE r.shard = k.shard AND r.seq = k.seq AND flights > 0`;
 
 export const publishedSql = (t: Tables) => `
 DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
 WHERE r.shard = k.shard AND r.seq = k.seq`;
 
+/** And keeps them among the published ones. */
+export const publishedAndKeptSql = (t: Tables) => `
+WITH gone AS (${publishedSql(t)} RETURNING r.*)
+${keepSql(t, '$3', 'NULL')}`;
+
+/** A key waits for an operator. */
+export const parkedSql = (t: Tables) => `
+WITH ${owned(t, '$4')}
+UPDATE ${t.retry} r
+SET attempts = attempts + 1, flights = 0, reason = w.reason, next_at = NULL, parked_at = clock_timestamp()
+FROM unnest($1::smallint[], $2::bigint[], $3::text[]) AS w (shard, seq, reason)
+WHERE r.shard = w.shard AND r.seq = w.seq AND r.shard IN (SELECT shard FROM owned)`;
+
 export const failedAgainSql = (t: Tables) => `
 WITH ${owned(t, '$6')}
 UPDATE ${t.retry} r
-SET attempts = w.attempts, reason = w.reason, next_at = clock_timestamp() + w.next_ms * interval '1 millisecond'
+SET attempts = w.attempts, flights = 0, reason = w.reason, next_at = clock_timestamp() + w.next_ms * interval '1 millisecond'
 FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::int[], $5::float8[]) AS w (shard, seq, reason, attempts, next_ms)
 WHERE r.shard = w.shard AND r.seq = w.seq AND r.shard IN (SELECT shard FROM owned)`;
 
@@ -82,22 +113,47 @@ UPDATE ${t.retry} r SET next_at = clock_timestamp()
 FROM (SELECT DISTINCT shard, destination, key FROM unnest($1::smallint[], $2::text[], $3::text[]) AS k (shard, destination, key)) k,
 LATERAL (SELECT shard, seq FROM ${t.retry} f
   WHERE f.blocks AND f.shard = k.shard AND f.destination = k.destination AND f.key = k.key ORDER BY f.seq LIMIT 1) first
-WHERE r.shard = first.shard AND r.seq = first.seq AND r.next_at IS NULL`;
+WHERE r.shard = first.shard AND r.seq = first.seq AND r.next_at IS NULL AND r.parked_at IS NULL`;
 
 /** Parameters 1 to 6: event ids, destination, type, key, died after, died before; NULL does not matter. */
-const CHOSEN = `($1::uuid[] IS NULL OR d.event_id = ANY($1)) AND ($2::text IS NULL OR d.destination = $2)
+const chosen = (
+  diedAt: string,
+) => `($1::uuid[] IS NULL OR d.event_id = ANY($1)) AND ($2::text IS NULL OR d.destination = $2)
   AND ($3::text IS NULL OR d.type = $3) AND ($4::text IS NULL OR d.key = $4)
-  AND ($5::timestamptz IS NULL OR d.died_at > $5) AND ($6::timestamptz IS NULL OR d.died_at < $6)`;
+  AND ($5::timestamptz IS NULL OR d.${diedAt} > $5) AND ($6::timestamptz IS NULL OR d.${diedAt} < $6)`;
+const DEAD = chosen('died_at');
+const PARKED = `d.parked_at IS NOT NULL AND ${chosen('parked_at')}`;
 
-export const deadLettersSql = (t: Tables) => `
-SELECT d.event_id AS "eventId", d.destination, d.type, d.key, d.payload, d.headers, d.reason, d.attempts,
-  d.created_at AS "createdAt", d.died_at AS "diedAt"
-FROM ${t.deadLetter} d WHERE ${CHOSEN} ORDER BY d.died_at DESC, d.event_id LIMIT $7`;
+export const deadLettersSql = (t: Tables) => {
+  const letter = `d.event_id AS "eventId", d.destination, d.type, d.key, d.payload, d.headers, d.reason, d.attempts,
+  d.created_at AS "createdAt"`;
+  return `
+(SELECT ${letter}, d.died_at AS "diedAt", false AS parked FROM ${t.deadLetter} d
+ WHERE ${DEAD} ORDER BY d.died_at DESC, d.event_id LIMIT $7)
+UNION ALL
+(SELECT ${letter}, d.parked_at, true FROM ${t.retry} d WHERE ${PARKED} ORDER BY d.parked_at DESC, d.event_id LIMIT $7)
+ORDER BY "diedAt" DESC, "eventId" LIMIT $7`;
+};
 
-/** They do not block their keys, nor are they blocked: they have lost their place. */
+/** Dead ones do not block their keys, nor are they blocked: they have lost their place. Parked ones have kept it. */
 export const requeueSql = (t: Tables) => `
-WITH chosen AS (DELETE FROM ${t.deadLetter} d WHERE ${CHOSEN} RETURNING d.*)
-INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at)
-SELECT ${COPY}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING event_id`;
+WITH chosen AS (DELETE FROM ${t.deadLetter} d WHERE ${DEAD} RETURNING d.*),
+back AS (
+  INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at)
+  SELECT ${COPY}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING event_id),
+freed AS (
+  UPDATE ${t.retry} d SET parked_at = NULL, next_at = clock_timestamp(), attempts = 0, reason = 'requeued'
+  WHERE ${PARKED} RETURNING event_id)
+SELECT event_id FROM back UNION ALL SELECT event_id FROM freed`;
 
-export const discardSql = (t: Tables) => `DELETE FROM ${t.deadLetter} d WHERE ${CHOSEN} RETURNING event_id`;
+/** The next event of a parked key is due. */
+export const discardSql = (t: Tables) => `
+WITH dead AS (DELETE FROM ${t.deadLetter} d WHERE ${DEAD} RETURNING event_id),
+freed AS (DELETE FROM ${t.retry} d WHERE ${PARKED} RETURNING event_id, shard, destination, key, seq),
+next AS (
+  UPDATE ${t.retry} r SET next_at = clock_timestamp() FROM freed, LATERAL (
+    SELECT shard, seq FROM ${t.retry} f
+    WHERE f.blocks AND f.shard = freed.shard AND f.destination = freed.destination AND f.key = freed.key
+      AND f.seq > freed.seq ORDER BY f.seq LIMIT 1) first
+  WHERE r.shard = first.shard AND r.seq = first.seq AND r.next_at IS NULL AND r.parked_at IS NULL)
+SELECT event_id FROM dead UNION ALL SELECT event_id FROM freed`;

@@ -1,6 +1,6 @@
 import type { Tables } from '../identifiers.js';
 import type { Statement } from '../engine-connection.js';
-import { EVENT_COLUMNS } from './outbox-sql.js';
+import { EVENT_COLUMNS } from './event-columns.js';
 
 /** What there is to store, which decides which parts the statement has. */
 export interface WriteShape {
@@ -15,6 +15,8 @@ export interface WriteShape {
   /** One of them ends its saga. */
   readonly ends: boolean;
   readonly events: boolean;
+  /** Some of the events are for later. */
+  readonly delays: boolean;
   /** Waits for rows and keys that others hold, instead of passing them over. For a transaction of the caller's. */
   readonly waits: boolean;
 }
@@ -122,7 +124,7 @@ function appending(t: Tables, shape: WriteShape, rows: Rows): string[] {
   UPDATE ${t.payload} p SET results = fresh.results, error = fresh.error FROM fresh WHERE p.saga_id = fresh.id AND fresh.ended)`,
         ]
       : []),
-    ...(shape.events ? [written(t, rows)] : []),
+    ...(shape.events ? written(t, shape, rows) : []),
   ];
 }
 
@@ -139,13 +141,23 @@ const changed = (t: Tables) => `changed AS (
   RETURNING fresh.n, (extract(epoch FROM i.started_at) * 1000)::float8 AS started,
     (extract(epoch FROM i.ended_at) * 1000)::float8 AS ended)`;
 
-/** Events get their ids in the order in which they were given. */
-const written = (t: Tables, rows: Rows) => `written AS (
-  INSERT INTO ${t.outbox} (${EVENT_COLUMNS})
-  SELECT shard, event_id, destination, type, key, aggregate_type, aggregate_id, payload, headers
-  FROM json_to_recordset(${rows('events')}::json) AS e (n int, place int, shard smallint, event_id uuid, destination text,
-    type text, key text, aggregate_type text, aggregate_id text, payload text, headers text)
-  WHERE e.n IN (SELECT n FROM fresh) ORDER BY e.place)`;
+/** Events get their ids in the order in which they were given; those for later wait in the side table. */
+function written(t: Tables, { delays }: WriteShape, rows: Rows): string[] {
+  const events = `json_to_recordset(${rows('events')}::json) AS e (n int, place int, shard smallint, event_id uuid, destination text,
+    type text, key text, aggregate_type text, aggregate_id text, payload text, headers text, delay float8)
+  WHERE e.n IN (SELECT n FROM fresh)`;
+  const now = delays ? ' AND e.delay IS NULL' : '';
+  const parts = [
+    `written AS (
+  INSERT INTO ${t.outbox} (${EVENT_COLUMNS}) SELECT ${EVENT_COLUMNS} FROM ${events}${now} ORDER BY e.place)`,
+  ];
+  if (delays)
+    parts.push(`postponed AS (
+  INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at)
+  SELECT ${EVENT_COLUMNS}, clock_timestamp(), 0, false, clock_timestamp() + e.delay * interval '1 millisecond'
+  FROM ${events} AND e.delay IS NOT NULL ORDER BY e.place)`);
+  return parts;
+}
 
 /**
  * What became of the writes: the JSON text of a WriteOutcome. One value instead of a row for each write costs the driver
