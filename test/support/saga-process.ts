@@ -95,7 +95,10 @@ export async function startSagaProcess(
 ): Promise<SagaProcess> {
   const application = await new DataSource({ type: 'postgres', url }).initialize();
   const resolved = resolveOptions({ worker: { lease: '500ms' }, shutdownTimeout: '1s', ...options }, {});
-  const persistence = typeOrmPersistence(application, { schema: undefined, migrations: 'run', reach });
+  const { notify, orderLock, retention: retentionMs } = resolved.outbox;
+  const persistence = typeOrmPersistence(application, {
+    ...{ schema: undefined, migrations: 'run', reach, notify, orderLock, retentionMs },
+  });
   const runtime = new SagazRuntime({
     options: resolved,
     persistence,

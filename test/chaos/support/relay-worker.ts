@@ -1,9 +1,12 @@
 import pg from 'pg';
 import { InMemoryBroker } from '../../../lib/brokers/memory/in-memory-broker.js';
 import type { PublishItem, PublishOutcome } from '../../../lib/events/publish.js';
+import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
 import { startSagaProcess } from '../../support/saga-process.js';
 
 const OK: PublishOutcome = { status: 'ok' };
+/** Type of an event that kills its publisher. */
+const KILLER = 'killer';
 /** Of a batch: some events are refused for now, as by a broker that is busy. */
 const REFUSED = 0.02;
 
@@ -14,6 +17,8 @@ class LedgerBroker extends InMemoryBroker {
   }
 
   override async publish(batch: readonly PublishItem[]): Promise<readonly PublishOutcome[]> {
+    // As an event does that makes a client run out of memory.
+    if (batch.some(({ type }) => type === KILLER)) process.kill(process.pid, 'SIGKILL');
     // As a broker that keeps order: what it refuses holds back later events of its key.
     const held = new Set<string>();
     const outcomes = batch.map(({ key }): PublishOutcome => {
@@ -42,6 +47,8 @@ class LedgerBroker extends InMemoryBroker {
 /** A process that relays events into the ledger, and nothing else. */
 async function main(): Promise<void> {
   const { CHAOS_URL = '', CHAOS_LEDGER_URL = '' } = process.env;
+  if (process.env['CHAOS_DIES'] === 'when it has shards')
+    SagazTelemetry.subscribe('outbox.shards-changed', () => process.kill(process.pid, 'SIGKILL'));
   const ledger = new pg.Pool({ connectionString: CHAOS_LEDGER_URL, max: 1 });
   const { stop } = await startSagaProcess(CHAOS_URL, [], {
     worker: { lease: '1s', sagas: false },
