@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
-import { SHARD_COUNT } from '../../lib/events/shard.js';
+import { SHARD_COUNT, shardOf } from '../../lib/events/shard.js';
 import { until } from '../support/until.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
 import { eventOf, LEASE_MS, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
 
-export async function addEvents({ sagas }: StorageUnderTest, keys: readonly string[]): Promise<string> {
+interface KeyedEvent {
+  readonly key: string;
+  readonly delayMs?: number;
+}
+
+/** Events of a saga's step. @returns their type */
+export async function addEvents(
+  { sagas }: StorageUnderTest,
+  keys: readonly (string | KeyedEvent)[],
+): Promise<string> {
   const type = uuidV7();
   const sagaId = uuidV7();
   await sagas.create({
@@ -37,7 +46,11 @@ export async function addEvents({ sagas }: StorageUnderTest, keys: readonly stri
     launch: [],
     data: null,
   } as const;
-  await sagas.append({ sagaId, epoch: 1, entries: [entry], events: keys.map((key) => eventOf(key, type)) });
+  const events = keys.map((it) => {
+    const { key, ...more } = typeof it === 'string' ? { key: it } : it;
+    return { ...eventOf(key, type), ...more };
+  });
+  await sagas.append({ sagaId, epoch: 1, entries: [entry], events });
   return type;
 }
 
@@ -158,6 +171,22 @@ export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = 
       assert.deepEqual(await outbox.leaseShards(live), ALL);
       await outbox.releaseShards(live);
       for (const id of [silent, saga, live]) await workers.retire(id);
+    },
+  },
+  {
+    name: 'counts what is pending by destination and shard, and how old it is',
+    async run(storage) {
+      const { outbox } = storage;
+      await outbox.remove(await read(storage, ALL));
+      const before = await outbox.numbers();
+      assert.deepEqual([[...before.pending], [...before.lag], [...before.oldestAgeMs]], [[], [], []]);
+      await addEvents(storage, ['k', 'k', 'k', { key: 'later', delayMs: 60_000 }]);
+      const { pending, lag, oldestAgeMs, retrying } = await outbox.numbers();
+      assert.deepEqual([...pending], [['default', 3]]);
+      assert.deepEqual([...lag], [[shardOf('k'), 3]]);
+      const age = oldestAgeMs.get('default') ?? -1;
+      assert.ok(age >= 0 && age < 60_000, `${age}`);
+      assert.equal(retrying.get('default') ?? 0, (before.retrying.get('default') ?? 0) + 1);
     },
   },
 ];

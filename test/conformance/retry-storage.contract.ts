@@ -24,6 +24,10 @@ const failed = (event: PendingEvent, nextInMs = 0, attempts = 1): Diverted => ({
   event,
   failure: { attempts, reason: 'busy', nextInMs },
 });
+const parked = (event: PendingEvent): Diverted => ({
+  event,
+  failure: { attempts: 1, reason: 'no', nextInMs: undefined },
+});
 const behind = (event: PendingEvent): Diverted => ({ event, failure: undefined });
 
 async function due({ retries }: StorageUnderTest, key: string, except: readonly string[] = []) {
@@ -182,6 +186,65 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       assert.equal(await storage.retries.discard({ key }), 1);
       assert.equal(await storage.retries.requeue({ eventIds: [other.eventId] }), 0);
       assert.deepEqual(await storage.retries.deadLetters({ key }, 10), []);
+    },
+  },
+  {
+    name: 'parks a key until its first event is requeued, which keeps its place',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert(OWNER, [parked(first), behind(second)]);
+      assert.deepEqual(await due(storage, key), []);
+      const [blocked] = (await storage.retries.blockedKeys(ALL)).filter((it) => it.key === key);
+      assert.deepEqual([blocked?.events, blocked?.parked], [2, true]);
+      const [letter] = await storage.retries.deadLetters({ key }, 10);
+      assert.deepEqual([letter?.eventId, letter?.parked, letter?.reason], [first.eventId, true, 'no']);
+      assert.equal(await storage.retries.requeue({ key }), 1);
+      const found = await due(storage, key);
+      assert.deepEqual(ids(found), [first.eventId, second.eventId]);
+      const [head] = found;
+      if (!head) throw new Error('it is due');
+      await storage.retries.settle(OWNER, [{ event: head, outcome: 'parked', reason: 'still no' }]);
+      assert.deepEqual(await due(storage, key), []);
+      assert.deepEqual(ids(await storage.retries.deadLetters({ key }, 10)), [first.eventId]);
+    },
+  },
+  {
+    name: 'lets a parked key go on when its first event is discarded',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert(OWNER, [parked(first), behind(second)]);
+      assert.equal(await storage.retries.discard({ eventIds: [first.eventId] }), 1);
+      const next = await due(storage, key);
+      assert.deepEqual(ids(next), [second.eventId]);
+      await settleAll(storage, next, 'published');
+      assert.equal(
+        (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
+        false,
+      );
+    },
+  },
+  {
+    name: 'gives an event that is for later at its time, and it blocks nobody',
+    async run(storage) {
+      const [soon, later] = [unique('soon'), unique('later')];
+      await pending(storage, []);
+      await addEvents(storage, [
+        { key: soon, delayMs: 1 },
+        { key: later, delayMs: FAR_MS },
+      ]);
+      await until(async () => (await due(storage, soon)).length === 1);
+      const [event] = await due(storage, soon);
+      assert.deepEqual([event?.blocks, event?.attempts, event?.flights], [false, 0, 0]);
+      assert.deepEqual(await due(storage, later), []);
+      const blocked = await storage.retries.blockedKeys(ALL);
+      assert.equal(
+        blocked.some(({ key }) => key === soon || key === later),
+        false,
+      );
     },
   },
 ];

@@ -14,6 +14,7 @@ import { MemoryRetryStorage } from '../../lib/persistence/memory/memory-retry-st
 import { SagazTelemetry, Telemetry } from '../../lib/runtime/telemetry.js';
 import { MemorySuspectStorage } from '../../lib/persistence/memory/memory-suspect-storage.js';
 import type { SuspectStorage } from '../../lib/outbox/suspect-storage.js';
+import { roundsOf } from '../../lib/outbox/rounds.js';
 import { Suspicions } from '../../lib/outbox/suspicions.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
 import { MemoryOutboxStorage } from '../../lib/persistence/memory/memory-outbox-storage.js';
@@ -211,6 +212,28 @@ describe('ReadPosition', () => {
       positions: new Map([[1, 0n]]),
       previous: undefined,
     });
+  });
+});
+
+describe('roundsOf', () => {
+  const MIB = 1_048_576;
+  const sizes = (rounds: readonly (readonly PendingEvent[])[]) => rounds.map(({ length }) => length);
+
+  it('publishes a batch in one round', () => {
+    expect(
+      sizes(
+        roundsOf(
+          [1, 2, 3].map((id) => pendingEvent(id)),
+          false,
+        ),
+      ),
+    ).toEqual([3]);
+  });
+
+  it('reads no more than sixteen MiB of large payloads at once, and a larger one alone', () => {
+    const large = (id: number, mib: number) => pendingEvent(id, { payload: '', absentBytes: mib * MIB });
+    const events = [large(1, 6), large(2, 6), pendingEvent(3), large(4, 6), large(5, 40), large(6, 16)];
+    expect(sizes(roundsOf(events, false))).toEqual([3, 1, 1, 1]);
   });
 });
 
@@ -772,6 +795,96 @@ describe('OutboxWorker', () => {
     expect(await dead()).toMatchObject([{ type: 'b' }]);
     expect(destination.items.at(-1)?.eventId).toBe(letters.find(({ type }) => type === 'a')?.eventId);
     await worker.stop();
+  });
+
+  it('parks the key of an event that gives up until an operator has decided, and lets others go on', async () => {
+    let poison = true;
+    const destination = new ScriptedDestination(({ type }) =>
+      type === 'poison' && poison ? { status: 'rejected', reason: 'no' } : OK,
+    );
+    const { worker, write, waiting, trouble, dead, clock, log } = relay(destination, 100, {
+      onPoison: 'park-key',
+    });
+    write({ type: 'poison', key: NORTH });
+    worker.start();
+    await settled();
+    write({ type: 'after', key: NORTH }, { type: 'other', key: SOUTH });
+    await clock.advance(60_000);
+    expect(waiting()).toEqual(['poison', 'after']);
+    expect(await dead()).toMatchObject([{ type: 'poison', parked: true, reason: 'rejected: no' }]);
+    expect(log.lines.filter((line) => line.includes('dead-lettered'))).toHaveLength(1);
+    poison = false;
+    expect(await trouble.requeue({ type: 'poison' })).toBe(1);
+    await clock.advance(2_000);
+    expect([waiting(), await dead()]).toEqual([[], []]);
+    expect(destination.items.map(({ type }) => type)).toEqual(['poison', 'other', 'poison', 'after']);
+    write({ type: 'free', key: NORTH });
+    await clock.advance(2_000);
+    expect(destination.items.at(-1)?.type).toBe('free');
+    await worker.stop();
+  });
+
+  it('lets a parked key go on whose event was discarded somewhere else', async () => {
+    const destination = new ScriptedDestination(({ type }) => (type === 'poison' ? LATER : OK));
+    const { worker, write, left, trouble, dead, clock } = relay(destination, 100, { onPoison: 'park-key' });
+    write({ type: 'poison', key: NORTH });
+    worker.start();
+    await clock.advance(60_000);
+    expect(await dead()).toMatchObject([{ attempts: 5, reason: 'exhausted: the broker is busy' }]);
+    expect(await trouble.discard({ type: 'poison' })).toBe(1);
+    await clock.advance(2_000);
+    write({ type: 'after', key: NORTH });
+    await clock.advance(2_000);
+    expect([left(), destination.items.at(-1)?.type]).toEqual([[], 'after']);
+    await worker.stop();
+  });
+
+  describe('in strict order', () => {
+    it('never has two events of a key on their way, and takes as many keys at once as there are', async () => {
+      const destination = new ScriptedDestination();
+      const { worker, write, left } = relay(destination, 100, { strict: true });
+      const keys = [NORTH, SOUTH, EAST];
+      write(...Array.from({ length: 30 }, (_, n) => ({ type: `${n}`, key: keys[n % 3] })));
+      worker.start();
+      await settled();
+      expect(left()).toEqual([]);
+      expect(destination.batches).toHaveLength(10);
+      for (const batch of destination.batches) expect(new Set(batch.map((n) => Number(n) % 3)).size).toBe(3);
+      await worker.stop();
+    });
+
+    it('holds a key back behind an event that a careless broker refused, and not the others', async () => {
+      let refusals = 1;
+      const destination = new ScriptedDestination(({ type }) =>
+        type === '0' && refusals-- > 0 ? LATER : OK,
+      );
+      const { worker, write, left, clock } = relay(destination, 100, { strict: true });
+      write(...Array.from({ length: 6 }, (_, n) => ({ type: `${n}`, key: n % 2 === 0 ? NORTH : SOUTH })));
+      worker.start();
+      await clock.advance(2_000);
+      expect(left()).toEqual([]);
+      const of = (key: string) => destination.items.filter((it) => it.key === key).map(({ type }) => type);
+      expect([of(NORTH), of(SOUTH)]).toEqual([
+        ['0', '0', '2', '4'],
+        ['1', '3', '5'],
+      ]);
+      await worker.stop();
+    });
+
+    it('lets no event overtake one whose outcome is not known, when its destination goes down between two', async () => {
+      const destination = new ScriptedDestination(({ type }) => {
+        if (type !== '1') return OK;
+        destination.down = true;
+        return LATER;
+      });
+      const { worker, write, left, clock } = relay(destination, 100, { strict: true });
+      write(...Array.from({ length: 4 }, (_, n) => ({ type: `${n}`, key: NORTH })));
+      worker.start();
+      await clock.advance(5_000);
+      expect(left()).toEqual(['1', '2', '3']);
+      expect(destination.batches.flat().filter((type) => type > '1')).toEqual([]);
+      await worker.stop();
+    });
   });
 
   it('goes on with other shards while one rests', async () => {
