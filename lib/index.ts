@@ -34,6 +34,7 @@ export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orch
 export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
 export { OutboxAdmin, type DeadLetterQuery } from './admin/outbox-admin.js';
+export type { OutboxNumbers, SentFilter } from './outbox/outbox-storage.js';
 export type { DeadLetter, DeadLetterFilter } from './outbox/retry-storage.js';
 export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
 export type { SagaQuery } from './admin/saga-query.js';

@@ -3,6 +3,7 @@ import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
 import { tellWritten } from './events/tell-written.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
+import { OutboxKeeper } from './outbox/outbox-keeper.js';
 import { OutboxRetries } from './outbox/outbox-retries.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Suspicions } from './outbox/suspicions.js';
@@ -44,6 +45,7 @@ export class SagazRuntime {
   private readonly executor: SagaExecutor;
   private readonly sagaWorker: SagaWorker;
   private readonly housekeeper: Housekeeper;
+  readonly keeper: OutboxKeeper;
   private stillRunning = 0;
   private endSignal: (() => void) | undefined;
 
@@ -82,7 +84,11 @@ export class SagazRuntime {
     const { retention: retentionMs, keyRetention: keyRetentionMs } = options.sagas;
     this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
     this.sagaAdmin = new SagaAdmin(common);
-    this.outboxAdmin = new OutboxAdmin(persistence.retries);
+    this.outboxAdmin = new OutboxAdmin(persistence);
+    this.keeper = new OutboxKeeper({
+      ...{ clock, log, storage: persistence.outbox },
+      leads: async () => (await persistence.workers.first()) === identity.id,
+    });
     const { resolveManager } = options;
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
   }
@@ -151,6 +157,7 @@ export class SagazRuntime {
       this.sagaWorker.start();
       this.housekeeper.start();
     }
+    if (this.works) this.keeper.start();
     const role = { runsSagas: worker.sagas, relays: worker.outbox };
     if (this.works) this.telemetry.emit('worker.started', () => role);
   }
@@ -164,7 +171,11 @@ export class SagazRuntime {
     );
     // Both parts share the limit: its time runs from here.
     const relayEnded = within(clock, options.shutdownTimeout, relayed);
-    const swept = within(clock, options.shutdownTimeout, this.housekeeper.stop());
+    const swept = within(
+      clock,
+      options.shutdownTimeout,
+      Promise.all([this.housekeeper.stop(), this.keeper.stop()]),
+    );
     this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();
     await Promise.all([relayEnded, swept]);

@@ -62,6 +62,8 @@ export class OutboxWorker {
   /** The removal of the last batch. */
   private removing: Promise<void> = Promise.resolve();
   private leaseAt = -Infinity;
+  /** Under which the shards are owned. */
+  private name: string | undefined;
   private owned: readonly number[] = [];
   private stopping = false;
   /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
@@ -116,7 +118,10 @@ export class OutboxWorker {
     const { clock, storage, identity, leaseMs } = this.settings;
     if (clock.monotonic() < this.leaseAt) return;
     await this.settle();
-    const shards = await storage.leaseShards(identity.id);
+    // Whoever comes back under another name may have lost its shards to somebody, and got them back.
+    if (identity.id !== this.name) await this.closeReader();
+    this.name = identity.id;
+    const shards = await storage.leaseShards(this.name);
     this.position.own(shards);
     await this.settings.suspicions.own(shards);
     await this.settings.retries.own(shards, this.settings.suspicions.any);
@@ -257,7 +262,7 @@ export class OutboxWorker {
     if (events.length === 0) return [];
     const remainingMs = identity.remainingMs();
     // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
-    if (remainingMs <= 0) throw new Error(LEASE_LOST);
+    if (remainingMs <= 0 || identity.id !== this.name) throw new Error(LEASE_LOST);
     const beganAt = clock.monotonic();
     const groups = await publisher.publish(events, remainingMs);
     for (const { destination, outcomes, outage } of groups) {

@@ -30,6 +30,9 @@ export abstract class WorkerStorage {
    */
   abstract findDead(): Promise<readonly string[]>;
 
+  /** The living worker that was known first: one that may speak for all. */
+  abstract first(): Promise<string | undefined>;
+
   /** Says that a worker has ended: what it still owns is free at once. Forgets those that were not heard of for a day. */
   abstract retire(workerId: string): Promise<void>;
 

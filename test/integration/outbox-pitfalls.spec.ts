@@ -1,45 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
-import { MessageBroker } from '../../lib/brokers/message-broker.js';
 import type { SagazModuleOptions } from '../../lib/options/sagaz-module-options.js';
 import { readSql } from '../../lib/persistence/typeorm/sql/outbox-sql.js';
 import { tablesOf } from '../../lib/persistence/typeorm/identifiers.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
 import { describeWith } from '../support/requirement.js';
+import { OK, TestBroker } from '../support/test-broker.js';
 import { startSagaProcess, stopSagaProcesses } from '../support/saga-process.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { until } from '../support/until.js';
-
-const OK: PublishOutcome = { status: 'ok' };
-
-/** A broker that a test may take down, and that keeps what it took. */
-class TestBroker extends MessageBroker {
-  readonly kind = 'test';
-  readonly taken: PublishItem[] = [];
-  down = false;
-  /** Called instead of taking a batch. */
-  instead: ((batch: readonly PublishItem[]) => Promise<readonly PublishOutcome[]>) | undefined;
-
-  connect(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  publish(batch: readonly PublishItem[]): Promise<readonly PublishOutcome[]> {
-    if (this.down) return Promise.reject(new Error('no connection'));
-    if (this.instead) return this.instead(batch);
-    this.taken.push(...batch);
-    return Promise.resolve(batch.map(() => OK));
-  }
-
-  ping(): Promise<void> {
-    return this.down ? Promise.reject(new Error('no connection')) : Promise.resolve();
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
 
 /** What other outboxes get wrong, each by its number in the list of pitfalls, and that this one does not. */
 describeWith('postgres', 'the outbox does not', () => {

@@ -1026,6 +1026,28 @@ describe('OutboxWorker', () => {
     });
   });
 
+  it('reads and knows nothing of its shards any more when it comes back under another name', async () => {
+    const destination = new ScriptedDestination();
+    const { worker, write, left, clock, identity, database, trouble } = relay(destination);
+    write({ type: 'first', key: NORTH });
+    worker.start();
+    await settled();
+    // Declared dead, another one had its shards, and moved an event of the key to the side table.
+    identity.id = 'one.1';
+    database.workers.set('one.1', { ...LIVING, heartbeatAt: clock.monotonic() });
+    database.workers.delete('one');
+    write({ type: 'stuck', key: NORTH });
+    const [event] = [...database.events.values()];
+    if (!event) throw new Error('it was written');
+    await trouble.divert('other', [{ event, failure: { attempts: 1, reason: 'busy', nextInMs: 3_000 } }]);
+    write({ type: 'later', key: NORTH });
+    await clock.advance(2_000);
+    expect(left()).toEqual(['stuck', 'later']);
+    await clock.advance(5_000);
+    expect(destination.items.map(({ type }) => type)).toEqual(['first', 'stuck', 'later']);
+    await worker.stop();
+  });
+
   it('opens a new reader after a fault and reads everything that is pending again', async () => {
     const destination = new ScriptedDestination();
     const { worker, write, left, clock, storage, log } = relay(destination);

@@ -28,6 +28,11 @@ export class MemoryWorkerStorage extends WorkerStorage {
     return Promise.resolve(dead.map(([id]) => id));
   }
 
+  first(): Promise<string | undefined> {
+    const now = this.clock.monotonic();
+    return Promise.resolve([...this.database.workers.keys()].find((id) => !this.database.isDead(id, now)));
+  }
+
   retire(workerId: string): Promise<void> {
     this.database.workers.delete(workerId);
     return Promise.resolve();

@@ -67,6 +67,13 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     return this.turn.run(() => this.look());
   }
 
+  first(): Promise<string | undefined> {
+    return this.turn.run(async () => {
+      const [row] = await this.session.query<{ id: string }>(sql.firstSql(this.settings.tables), []);
+      return row?.id;
+    });
+  }
+
   retire(workerId: string): Promise<void> {
     return this.turn.run(async () => {
       await this.session.query(sql.retireSql(this.settings.tables), [workerId]);

@@ -68,6 +68,12 @@ SELECT id, lock_key AS "lockKey" FROM declared
 UNION ALL SELECT id, NULL FROM ${t.worker} WHERE dead`,
 });
 
+/** The living worker that was known first. */
+export const firstSql = (t: Tables): Statement => ({
+  name: 'sagaz_first',
+  text: `SELECT id FROM ${t.worker} WHERE NOT dead ORDER BY started_at, id LIMIT 1`,
+});
+
 export const declareDeadSql = (t: Tables): Statement => ({
   name: 'sagaz_declare_dead',
   text: `UPDATE ${t.worker} SET dead = true WHERE id = $1`,
