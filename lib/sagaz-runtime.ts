@@ -6,6 +6,7 @@ import type { ResolvedOptions } from './options/resolve-options.js';
 import { OutboxKeeper } from './outbox/outbox-keeper.js';
 import { OutboxRetries } from './outbox/outbox-retries.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
+import { Standby } from './outbox/standby.js';
 import { Suspicions } from './outbox/suspicions.js';
 import { Publisher } from './outbox/publisher.js';
 import type { Persistence } from './persistence/persistence.js';
@@ -106,7 +107,9 @@ export class SagazRuntime {
       ...{ batchSize, identity, storage: persistence.suspects },
       bury: (events, reason) => retries.bury(events.map((event) => ({ event, reason }))),
     });
+    const duty = { leave: () => identity.stepAside(), resume: () => identity.setRelays(true) };
     return new OutboxWorker({
+      standby: new Standby({ duty, clock, log }),
       ...{
         clock,
         log,

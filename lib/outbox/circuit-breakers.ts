@@ -6,6 +6,8 @@ const PAUSES: BackOff = { initialInterval: 100, multiplier: 2, maxInterval: 5_00
 interface Circuit {
   readonly until: number;
   readonly failures: number;
+  /** Of the first of them. */
+  readonly since: number;
 }
 
 /** Destinations that are down, and until when they are left alone: longer after each failure in a row. */
@@ -13,6 +15,7 @@ export class CircuitBreakers {
   private readonly circuits = new Map<string, Circuit>();
   /** Destinations whose pause is over and that were not tried since. */
   private readonly halfOpen = new Set<string>();
+  private reachedAt = -Infinity;
 
   constructor(private readonly clock: Clock) {}
 
@@ -32,14 +35,25 @@ export class CircuitBreakers {
 
   /** @returns how many failures in a row that makes */
   trip(destination: string): number {
-    const failures = (this.circuits.get(destination)?.failures ?? 0) + 1;
+    const { failures: before, since = this.clock.monotonic() } = this.circuits.get(destination) ?? {
+      failures: 0,
+    };
+    const failures = before + 1;
     this.halfOpen.delete(destination);
-    this.circuits.set(destination, { until: this.clock.monotonic() + backOffMs(PAUSES, failures), failures });
+    const until = this.clock.monotonic() + backOffMs(PAUSES, failures);
+    this.circuits.set(destination, { until, failures, since });
     return failures;
+  }
+
+  /** Since when no destination at all was reached; undefined when none is down. */
+  get nothingSince(): number | undefined {
+    const since = [...this.circuits.values()].map((circuit) => circuit.since);
+    return since.length === 0 ? undefined : Math.max(this.reachedAt, Math.min(...since));
   }
 
   /** @returns whether it was open before */
   close(destination: string): boolean {
+    this.reachedAt = this.clock.monotonic();
     this.halfOpen.delete(destination);
     return this.circuits.delete(destination);
   }

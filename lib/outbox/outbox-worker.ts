@@ -8,6 +8,7 @@ import type { PublishedGroup, Publishable, Publisher } from './publisher.js';
 import { ReadPosition } from './read-position.js';
 import { CircuitBreakers } from './circuit-breakers.js';
 import type { OutboxRetries } from './outbox-retries.js';
+import type { Standby } from './standby.js';
 import { roundsOf } from './rounds.js';
 import type { Suspicions } from './suspicions.js';
 
@@ -18,6 +19,7 @@ export interface OutboxWorkerSettings {
   readonly publisher: Publisher;
   readonly retries: OutboxRetries;
   readonly suspicions: Suspicions;
+  readonly standby: Standby;
   readonly telemetry: Telemetry;
   /** Events per read, all shards together. */
   readonly batchSize: number;
@@ -103,7 +105,10 @@ export class OutboxWorker {
 
   private async round(): Promise<boolean> {
     try {
-      if (this.settings.identity.remainingMs() <= 0) throw new Error(LEASE_LOST);
+      const { standby, identity } = this.settings;
+      if (await standby.rests()) return false;
+      if (identity.remainingMs() <= 0) throw new Error(LEASE_LOST);
+      if (await this.leaves()) return await this.leaveToOthers();
       await this.lease();
       return await this.relay();
     } catch (error) {
@@ -111,6 +116,22 @@ export class OutboxWorker {
       await this.closeReader();
       throw error;
     }
+  }
+
+  /** Asked when nothing is on its way: others may take the shards in the moment in which this process leaves them. */
+  private async leaves(): Promise<boolean> {
+    const { nothingSince } = this.breakers;
+    if (nothingSince === undefined) return false;
+    await this.settle();
+    return this.settings.standby.leave(nothingSince);
+  }
+
+  private async leaveToOthers(): Promise<false> {
+    await this.closeReader();
+    this.leaseAt = -Infinity;
+    await this.settings.storage.releaseShards(this.settings.identity.id);
+    this.tellOwned([]);
+    return false;
   }
 
   /** When nothing is on its way: a shard may go to somebody else now, who reads it from its lowest pending id. */

@@ -30,6 +30,9 @@ export abstract class WorkerStorage {
    */
   abstract findDead(): Promise<readonly string[]>;
 
+  /** Takes no share of the shards any more. @returns false, and changes nothing, when no other living worker relays */
+  abstract stepAside(workerId: string): Promise<boolean>;
+
   /** The living worker that was known first: one that may speak for all. */
   abstract first(): Promise<string | undefined>;
 

@@ -189,4 +189,36 @@ export const outboxStorageContract: readonly ContractCase<StorageUnderTest>[] = 
       assert.equal(retrying.get('default') ?? 0, (before.retrying.get('default') ?? 0) + 1);
     },
   },
+  {
+    name: 'lets a worker step aside while another one relays, and never the last, however many ask at once',
+    async run({ workers, outbox }) {
+      const ids = Array.from({ length: 4 }, () => uuidV7());
+      for (const id of ids) await workers.heartbeat({ id, relays: true, leaseMs: LEASE_MS });
+      const left = await Promise.all(ids.map((id) => workers.stepAside(id)));
+      assert.equal(left.filter(Boolean).length, 3);
+      const last = ids[left.indexOf(false)] ?? '';
+      assert.deepEqual(await outbox.leaseShards(last), ALL);
+      const [aside = ''] = ids.filter((id) => id !== last);
+      await workers.heartbeat({ id: aside, relays: true, leaseMs: LEASE_MS });
+      assert.equal(await workers.stepAside(last), true);
+      for (const id of ids) {
+        await outbox.releaseShards(id);
+        await workers.retire(id);
+      }
+    },
+  },
+  {
+    name: 'names the living worker that was known first',
+    async run({ workers }) {
+      const [a, b] = [uuidV7(), uuidV7()];
+      for (let id = await workers.first(); id !== undefined; id = await workers.first())
+        await workers.retire(id);
+      const mine = async () => [a, b].indexOf((await workers.first()) ?? '');
+      for (const id of [a, b]) await workers.heartbeat({ id, relays: false, leaseMs: LEASE_MS });
+      assert.equal(await mine(), 0);
+      await workers.retire(a);
+      assert.equal(await mine(), 1);
+      await workers.retire(b);
+    },
+  },
 ];

@@ -4,6 +4,7 @@ import type { PublishItem } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { OutboxRetries } from '../../lib/outbox/outbox-retries.js';
 import { OutboxWorker } from '../../lib/outbox/outbox-worker.js';
+import { Standby } from '../../lib/outbox/standby.js';
 import { Suspicions } from '../../lib/outbox/suspicions.js';
 import { Publisher, type Destination } from '../../lib/outbox/publisher.js';
 import type { Persistence } from '../../lib/persistence/persistence.js';
@@ -20,6 +21,8 @@ import { until } from '../support/until.js';
 const RULES = { route: () => ['default'], destinations: new Set(['default']), maxBytes: 1_000_000 };
 const IGNORED = { lost: () => undefined, definitions: () => [], found: () => undefined };
 const QUIET = { log: () => undefined, warn: () => undefined, error: () => undefined };
+
+const ALWAYS = { leave: () => Promise.resolve(false), resume: () => Promise.resolve() };
 
 interface Relay {
   readonly worker: OutboxWorker;
@@ -80,6 +83,7 @@ describeWith('postgres', 'the relay', () => {
         telemetry,
         retries,
         suspicions,
+        standby: new Standby({ duty: ALWAYS, clock: systemClock, log: QUIET }),
         strict: false,
       },
       pollIntervalMs: 2,

@@ -15,6 +15,7 @@ import { SagazTelemetry, Telemetry } from '../../lib/runtime/telemetry.js';
 import { MemorySuspectStorage } from '../../lib/persistence/memory/memory-suspect-storage.js';
 import type { SuspectStorage } from '../../lib/outbox/suspect-storage.js';
 import { roundsOf } from '../../lib/outbox/rounds.js';
+import { Standby } from '../../lib/outbox/standby.js';
 import { Suspicions } from '../../lib/outbox/suspicions.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
 import { MemoryOutboxStorage } from '../../lib/persistence/memory/memory-outbox-storage.js';
@@ -582,6 +583,8 @@ interface RelayOptions {
   readonly onPoison?: 'skip' | 'park-key';
   readonly strict?: boolean;
   readonly suspects?: SuspectStorage;
+  /** Somebody else relays, too. */
+  readonly hasCompany?: boolean;
 }
 
 function relay(destination: Destination, batchSize = 100, more: RelayOptions = {}) {
@@ -603,6 +606,11 @@ function relay(destination: Destination, batchSize = 100, more: RelayOptions = {
     jitter: 'none',
   } as const;
   const trouble = new MemoryRetryStorage(database, clock);
+  const onDuty: boolean[] = [];
+  const duty = {
+    leave: () => Promise.resolve(more.hasCompany === true && onDuty.push(false) > 0),
+    resume: () => Promise.resolve(void onDuty.push(true)),
+  };
   const { onPoison = 'skip', strict = false } = more;
   const retries = new OutboxRetries({
     ...{ storage: trouble, policy, clock, telemetry, identity, onPoison, strict },
@@ -613,6 +621,7 @@ function relay(destination: Destination, batchSize = 100, more: RelayOptions = {
   });
   const worker = new OutboxWorker({
     ...{ identity, storage, clock, log, batchSize, telemetry, retries, suspicions, strict },
+    standby: new Standby({ duty, clock, log }),
     publisher: new Publisher(new Map([['default', destination]]), 1_000, clock),
     ...{ leaseMs: 10_000, pollIntervalMs: 25, maxPollIntervalMs: 1_000 },
   });
@@ -627,7 +636,7 @@ function relay(destination: Destination, batchSize = 100, more: RelayOptions = {
   const waiting = () => [...database.retries.values()].map(({ event }) => event.type);
   const left = () => [...[...database.events.values()].map(({ type }) => type), ...waiting()];
   const dead = () => trouble.deadLetters({}, 100);
-  return { clock, log, database, storage, trouble, identity, worker, write, left, waiting, dead };
+  return { clock, log, database, storage, trouble, identity, worker, write, left, waiting, dead, onDuty };
 }
 
 /** Keys of three different shards. */
@@ -883,6 +892,44 @@ describe('OutboxWorker', () => {
       await clock.advance(5_000);
       expect(left()).toEqual(['1', '2', '3']);
       expect(destination.batches.flat().filter((type) => type > '1')).toEqual([]);
+      await worker.stop();
+    });
+  });
+
+  describe('that reaches no destination for ten seconds', () => {
+    function setUp(hasCompany: boolean) {
+      const destination = new ScriptedDestination();
+      destination.down = true;
+      const parts = relay(destination, 100, { hasCompany });
+      parts.write({ type: 'a', key: NORTH });
+      parts.worker.start();
+      const owns = () => parts.database.shardOwners.filter((owner) => owner === 'one').length;
+      return { ...parts, destination, owns };
+    }
+
+    it('leaves its share to others for half a minute, and comes back', async () => {
+      const { clock, owns, onDuty, destination, left, log, worker } = setUp(true);
+      await clock.advance(9_000);
+      expect([owns(), onDuty]).toEqual([16, []]);
+      await clock.advance(7_000);
+      expect([owns(), onDuty]).toEqual([0, [false]]);
+      expect(log.lines.filter((line) => line.includes('others relay'))).toHaveLength(1);
+      const tries = destination.batches.length;
+      await clock.advance(20_000);
+      expect(destination.batches).toHaveLength(tries);
+      destination.down = false;
+      await clock.advance(15_000);
+      expect([owns(), onDuty, left()]).toEqual([16, [false, true], []]);
+      await worker.stop();
+    });
+
+    it('stays when nobody else relays', async () => {
+      const { clock, owns, onDuty, destination, left, worker } = setUp(false);
+      await clock.advance(60_000);
+      expect([owns(), onDuty]).toEqual([16, []]);
+      destination.down = false;
+      await clock.advance(7_000);
+      expect(left()).toEqual([]);
       await worker.stop();
     });
   });

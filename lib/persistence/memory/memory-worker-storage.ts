@@ -28,6 +28,17 @@ export class MemoryWorkerStorage extends WorkerStorage {
     return Promise.resolve(dead.map(([id]) => id));
   }
 
+  stepAside(workerId: string): Promise<boolean> {
+    const now = this.clock.monotonic();
+    const { workers } = this.database;
+    const others = [...workers].some(
+      ([id, { relays }]) => id !== workerId && relays && !this.database.isDead(id, now),
+    );
+    const own = workers.get(workerId);
+    if (others && own) own.relays = false;
+    return Promise.resolve(others && own !== undefined);
+  }
+
   first(): Promise<string | undefined> {
     const now = this.clock.monotonic();
     return Promise.resolve([...this.database.workers.keys()].find((id) => !this.database.isDead(id, now)));

@@ -67,6 +67,13 @@ export class TypeOrmWorkerStorage extends WorkerStorage {
     return this.turn.run(() => this.look());
   }
 
+  stepAside(workerId: string): Promise<boolean> {
+    return this.turn.run(async () => {
+      const moved = await this.session.query(sql.stepAsideSql(this.settings.tables), [workerId]);
+      return moved.length > 0;
+    });
+  }
+
   first(): Promise<string | undefined> {
     return this.turn.run(async () => {
       const [row] = await this.session.query<{ id: string }>(sql.firstSql(this.settings.tables), []);

@@ -73,6 +73,15 @@ export class WorkerLease implements WorkerIdentity {
     await this.beat();
   }
 
+  /** Leaves its share of the events to others. @returns false, and changes nothing, when nobody else relays */
+  stepAside(): Promise<boolean> {
+    return this.turn.run(async () => {
+      const left = await this.settings.workers.stepAside(this.id);
+      if (left) this.relays = false;
+      return left;
+    });
+  }
+
   /** @param everythingEnded false when something of this worker may still run: then only its lease frees it */
   async stop(everythingEnded: boolean): Promise<void> {
     await Promise.all(this.loops.map((loop) => loop.stop()));

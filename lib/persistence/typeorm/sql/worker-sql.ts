@@ -68,6 +68,14 @@ SELECT id, lock_key AS "lockKey" FROM declared
 UNION ALL SELECT id, NULL FROM ${t.worker} WHERE dead`,
 });
 
+/** In the order of the ids, so that of several that ask at once one stays. */
+export const stepAsideSql = (t: Tables): Statement => ({
+  name: 'sagaz_step_aside',
+  text: `
+WITH relays AS MATERIALIZED (SELECT id FROM ${t.worker} WHERE relays AND NOT dead ORDER BY id FOR UPDATE)
+UPDATE ${t.worker} SET relays = false WHERE id = $1 AND EXISTS (SELECT FROM relays WHERE id <> $1) RETURNING id`,
+});
+
 /** The living worker that was known first. */
 export const firstSql = (t: Tables): Statement => ({
   name: 'sagaz_first',
