@@ -19,16 +19,18 @@ export class CircuitBreakers {
 
   constructor(private readonly clock: Clock) {}
 
-  /** Destinations that are not to be tried now. */
+  /**
+   * Destinations that are not to be tried now. One whose pause is over is among them until `takeHalfOpen` has said so: what
+   * was read before that must not overtake what waits.
+   */
   get open(): ReadonlySet<string> {
-    const now = this.clock.monotonic();
-    return new Set([...this.circuits].filter(([, { until }]) => until > now).map(([name]) => name));
+    return new Set([...this.circuits.keys()].filter((name) => !this.halfOpen.has(name)));
   }
 
   /** Whether the pause of any destination has ended since the last call: what waits for it is to be read again. */
   takeHalfOpen(): boolean {
-    const { open } = this;
-    const ready = [...this.circuits.keys()].filter((name) => !open.has(name) && !this.halfOpen.has(name));
+    const now = this.clock.monotonic();
+    const ready = [...this.open].filter((name) => (this.circuits.get(name)?.until ?? now) <= now);
     for (const name of ready) this.halfOpen.add(name);
     return ready.length > 0;
   }

@@ -3,6 +3,7 @@ import { startSagaProcess, stopSagaProcesses, type SagaProcess } from '../suppor
 import { describeWith } from '../support/requirement.js';
 import { until } from '../support/until.js';
 import type { OutboxEventInput } from '../../lib/index.js';
+import { DELIVERY_TABLE } from './support/deliveries.js';
 import { ChaosWorld } from './support/chaos-world.js';
 
 /** More publishers than this are not needed to find one killer. */
@@ -13,10 +14,7 @@ describeWith('postgres', 'an event that kills its publisher', () => {
   let producer: SagaProcess;
   beforeAll(async () => {
     world = await ChaosWorld.open();
-    await world.query(
-      'CREATE TABLE delivery (place bigint GENERATED ALWAYS AS IDENTITY, event_id uuid, key text, n int, worker text)',
-      world.ledgerUrl,
-    );
+    await world.query(DELIVERY_TABLE, world.ledgerUrl);
   });
   beforeEach(async () => {
     producer = await startSagaProcess(world.url, [], { worker: false });

@@ -4,7 +4,8 @@ import { describeWith } from '../support/requirement.js';
 import { until } from '../support/until.js';
 import { ChaosWorld } from './support/chaos-world.js';
 import { random } from './support/load.js';
-import { COUNTER_TABLE, startProducers } from './support/producers.js';
+import { compareDeliveries, prepareDeliveries } from './support/deliveries.js';
+import { startProducers } from './support/producers.js';
 import type { WorkerProcess } from './support/worker-process.js';
 
 const DURATION_MS = process.env['CHAOS_FULL'] === '1' ? 300_000 : 25_000;
@@ -14,12 +15,7 @@ describeWith('postgres', 'four relays of which one after the other is killed', (
   let world: ChaosWorld;
   beforeAll(async () => {
     world = await ChaosWorld.open();
-    await world.query(COUNTER_TABLE);
-    await world.query('CREATE TABLE committed (key text NOT NULL, n int NOT NULL, event_id uuid NOT NULL)');
-    await world.query(
-      'CREATE TABLE delivery (place bigint GENERATED ALWAYS AS IDENTITY, event_id uuid, key text, n int, worker text)',
-      world.ledgerUrl,
-    );
+    await prepareDeliveries(world);
   });
   afterAll(async () => {
     await stopSagaProcesses();
@@ -58,42 +54,14 @@ describeWith('postgres', 'four relays of which one after the other is killed', (
         );
         throw new Error(`not everything was relayed: ${JSON.stringify(stuck)}`);
       });
-      const committed = await world.query<Event>('SELECT event_id, key, n FROM committed');
-      const deliveries = await world.query<Event>(
-        'SELECT event_id, key, n FROM delivery ORDER BY place',
-        world.ledgerUrl,
-      );
+      const { committed, deliveries, lost, uncommitted, inversions } = await compareDeliveries(world);
       process.stderr.write(
         `seed ${seed}: ${committed.length} events, ${deliveries.length} deliveries, ${kills} kills\n`,
       );
       expect(committed.length).toBeGreaterThan(500);
       expect(await world.query('SELECT 1 FROM saga_outbox_dead_letter')).toEqual([]);
-      const delivered = new Set(deliveries.map(({ event_id }) => event_id));
-      const known = new Set(committed.map(({ event_id }) => event_id));
-      expect([...known].filter((id) => !delivered.has(id))).toEqual([]);
-      expect([...delivered].filter((id) => !known.has(id))).toEqual([]);
-      expect(inversions(deliveries)).toEqual([]);
+      expect([lost, uncommitted, inversions]).toEqual([[], [], []]);
     },
     DURATION_MS + 150_000,
   );
 });
-
-interface Event {
-  readonly event_id: string;
-  readonly key: string;
-  readonly n: number;
-}
-
-/** First deliveries of a key that came before one with a smaller number. */
-function inversions(deliveries: readonly Event[]): readonly string[] {
-  const seen = new Set<string>();
-  const last = new Map<string, number>();
-  const found: string[] = [];
-  for (const { event_id, key, n } of deliveries) {
-    if (seen.has(event_id)) continue;
-    seen.add(event_id);
-    if (n < (last.get(key) ?? -1)) found.push(`${key}: ${n} after ${last.get(key)}`);
-    last.set(key, n);
-  }
-  return found;
-}

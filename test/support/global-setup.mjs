@@ -1,4 +1,5 @@
 import { findPgBouncer } from './services/pgbouncer-program.mjs';
+import { findPgDump } from './services/pg-dump.mjs';
 import { findPostgres } from './services/find-postgres.mjs';
 
 /** Workers inherit DATABASE_URL; without it, `describeWith('postgres', ...)` skips or fails by SAGAZ_REQUIRE. */
@@ -8,6 +9,7 @@ export default async function setup() {
     const server = await findPostgres();
     process.env.DATABASE_URL = server.url;
     globalThis.stopPostgres = () => server.stop();
+    process.env.PG_DUMP ||= (await findPgDump(server.url)) ?? '';
   } catch (error) {
     process.stderr.write(`${error.message}\n`);
   }

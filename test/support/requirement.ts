@@ -4,6 +4,7 @@ const SERVICES = {
     reason: 'DATABASE_URL is not set and no server was found or started',
   },
   pgbouncer: { variable: 'PGBOUNCER', reason: 'pgbouncer is not installed (Debian package pgbouncer)' },
+  pg_dump: { variable: 'PG_DUMP', reason: 'there is no pg_dump and psql of the version of the server' },
   rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set' },
   redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set' },
   kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set' },

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { InMemoryBroker } from '../../../lib/brokers/memory/in-memory-broker.js';
 import type { PublishItem, PublishOutcome } from '../../../lib/events/publish.js';
@@ -8,7 +9,9 @@ const OK: PublishOutcome = { status: 'ok' };
 /** Type of an event that kills its publisher. */
 const KILLER = 'killer';
 /** Of a batch: some events are refused for now, as by a broker that is busy. */
-const REFUSED = 0.02;
+const REFUSED = Number(process.env['CHAOS_REFUSED'] ?? 0.02);
+/** How long it takes over a batch. */
+const PACE_MS = Number(process.env['CHAOS_PACE'] ?? 0);
 
 /** Takes events by writing them down, in the order in which it was given them. */
 class LedgerBroker extends InMemoryBroker {
@@ -26,6 +29,7 @@ class LedgerBroker extends InMemoryBroker {
       return held.has(key) ? { status: 'retryable', reason: 'busy' } : OK;
     });
     const taken = batch.filter((_, index) => outcomes[index] === OK);
+    await sleep(PACE_MS);
     await this.ledger.query(
       `INSERT INTO delivery (event_id, key, n, worker)
        SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::text[])`,
@@ -40,7 +44,7 @@ class LedgerBroker extends InMemoryBroker {
   }
 
   override ping(): Promise<void> {
-    return Promise.resolve();
+    return this.ledger.query('SELECT FROM delivery LIMIT 1').then(() => undefined);
   }
 }
 
@@ -53,7 +57,10 @@ async function main(): Promise<void> {
   const { stop } = await startSagaProcess(CHAOS_URL, [], {
     worker: { lease: '1s', sagas: false },
     broker: new LedgerBroker(ledger),
-    outbox: { batchSize: 50, retry: { initialInterval: 20, maxInterval: 100, maxAttempts: 1_000 } },
+    outbox: {
+      batchSize: Number(process.env['CHAOS_BATCH'] ?? 50),
+      retry: { initialInterval: 20, maxInterval: 100, maxAttempts: 1_000 },
+    },
   });
   const end = () =>
     void stop()
