@@ -1118,7 +1118,9 @@ describe('OutboxWorker', () => {
     write({ type: 'stuck', key: NORTH });
     const [event] = [...database.events.values()];
     if (!event) throw new Error('it was written');
-    await trouble.divert('other', [{ event, failure: { attempts: 1, reason: 'busy', nextInMs: 3_000 } }]);
+    await trouble.divert('other', [{ event, failure: { attempts: 1, reason: 'busy', nextInMs: 5_000 } }]);
+    // Long enough for it to lease its shards under the new name.
+    await clock.advance(2_000);
     write({ type: 'later', key: NORTH });
     await clock.advance(2_000);
     expect(left()).toEqual(['stuck', 'later']);
