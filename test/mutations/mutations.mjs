@@ -143,4 +143,11 @@ export const MUTATIONS = [
     to: '    this.owner.written({ entries: [], facts, before: this.current, launch: change.launch, end: undefined, times: undefined, hasEvents: false });\n    const { cancelRequested, stored, ended } = await this.store(change, store);',
     suite: 'test/unit/saga',
   },
+  {
+    name: 'RabbitMQ messages that are not mandatory',
+    file: 'lib/brokers/rabbitmq/rabbitmq-message.ts',
+    from: 'mandatory: true,',
+    to: 'mandatory: false,',
+    suite: 'test/integration/brokers/rabbitmq.spec.ts',
+  },
 ];

@@ -4,9 +4,14 @@ const SERVICES = {
     reason: 'DATABASE_URL is not set and no server was found or started',
   },
   pgbouncer: { variable: 'PGBOUNCER', reason: 'pgbouncer is not installed (Debian package pgbouncer)' },
-  rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set' },
-  redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set' },
-  kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set' },
+  rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set and nothing listens on port 5672' },
+  redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set and nothing listens on port 6379' },
+  kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set and nothing listens on port 9092' },
+  'rabbitmq-server': {
+    variable: 'RABBITMQ_SERVER',
+    reason: 'it is not installed (Debian package rabbitmq-server)',
+  },
+  'redis-server': { variable: 'REDIS_SERVER', reason: 'it is not installed (Debian package redis-server)' },
 } as const;
 
 export type Service = keyof typeof SERVICES;
