@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { InMemoryBroker } from '../../lib/index.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
+import { RedisStreamsBroker } from '../../lib/redis.js';
 import { RabbitMqListener, rabbitMqUrl } from '../support/brokers/rabbitmq.js';
+import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
 import { brokerContract, type BrokerUnderTest, type ReceivedMessage } from './broker.contract.js';
 
@@ -50,6 +52,21 @@ describeWith(
   contractOf(async () => {
     const another = () => new RabbitMqBroker({ url: rabbitMqUrl(), exchange: unique });
     const listener = await RabbitMqListener.on(unique);
+    return {
+      ...{ broker: another(), another, hasHeaders: true },
+      receive: (type) => listener.receive(type),
+      close: () => listener.close(),
+    };
+  }),
+);
+
+describeWith(
+  'redis',
+  'RedisStreamsBroker',
+  contractOf(async () => {
+    const options = { url: process.env['REDIS_URL'] ?? '', streamPrefix: `${unique}:` };
+    const another = () => new RedisStreamsBroker(options);
+    const listener = new RedisListener(options.url, options.streamPrefix);
     return {
       ...{ broker: another(), another, hasHeaders: true },
       receive: (type) => listener.receive(type),

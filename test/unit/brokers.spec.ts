@@ -5,6 +5,7 @@ import { systemClock } from '../../lib/runtime/clock.js';
 import { SagazRuntime } from '../../lib/sagaz-runtime.js';
 import { BrokerUnavailableError, InMemoryBroker, SagazOptionsError } from '../../lib/index.js';
 import { RabbitMqBroker, type RabbitMqBrokerOptions } from '../../lib/rabbitmq.js';
+import { RedisStreamsBroker, type RedisStreamsBrokerOptions } from '../../lib/redis.js';
 import { itemOf } from '../support/brokers/broker-item.js';
 import { MemoryLog } from '../support/memory-log.js';
 
@@ -78,6 +79,32 @@ describe('RabbitMqBroker', () => {
     ]);
     expect(faultsOf(rabbit({ url: 'amqp://host', tls: {} }))).toEqual([
       'tls: is of use with an amqps:// URL only',
+    ]);
+  });
+});
+
+describe('RedisStreamsBroker', () => {
+  const redis = (options: unknown) => () => new RedisStreamsBroker(options as RedisStreamsBrokerOptions);
+
+  it('tells every wrong option, and nothing of a URL', () => {
+    expect(faultsOf(redis({ url: 'amqp://user:hunter2@host', trim: 'maxlen', streamPrefix: 5 }))).toEqual([
+      'url: expected a URL that begins with redis:// or rediss://, got a text',
+      'streamPrefix: expected a text that is not empty, got 5',
+      "trim: expected false or 'minid', got 'maxlen'",
+    ]);
+  });
+
+  it('wants a URL or a client, not both, and no cluster', () => {
+    const client = { duplicate: () => undefined };
+    expect(faultsOf(redis({}))).toEqual(['url, client: expected one of the two']);
+    expect(faultsOf(redis({ url: 'redis://host', client }))).toEqual([
+      'url, client: expected one of the two',
+    ]);
+    expect(faultsOf(redis({ client: { ...client, isCluster: true } }))).toEqual([
+      'client: expected a client of ioredis, and no cluster, got a cluster',
+    ]);
+    expect(faultsOf(redis({ client: 'redis' }))).toEqual([
+      "client: expected a client of ioredis, and no cluster, got 'redis'",
     ]);
   });
 });
