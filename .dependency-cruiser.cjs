@@ -134,7 +134,7 @@ const everywhere = [
   forbid(
     'no-barrels-inside',
     { path: '^lib/' },
-    { path: ['^lib/(index|typeorm|microservices)\\.ts$', '^lib/.+/index\\.ts$'] },
+    { path: ['^lib/(index|typeorm|microservices|rabbitmq|kafka|redis)\\.ts$', '^lib/.+/index\\.ts$'] },
     'Barrels are for consumers.',
   ),
   forbid(
@@ -152,11 +152,13 @@ const everywhere = [
     { path: packages(['@nestjs/microservices']) },
     'The root entry must load without optional peers, types included.',
   ),
-  forbid(
-    'optional-rooms-stay-off-the-root',
-    { path: '^lib/', pathNot: '^lib/(brokers/microservices/|microservices\\.ts$|testing/)' },
-    { path: '^lib/brokers/microservices/' },
-    'The root entry must load without optional peers, types included.',
+  ...['microservices', 'rabbitmq', 'kafka', 'redis'].map((name) =>
+    forbid(
+      `optional-room-${name}-stays-off-the-root`,
+      { path: '^lib/', pathNot: `^lib/(brokers/${name}/|${name}\\.ts$|testing/)` },
+      { path: `^lib/brokers/${name}/` },
+      'The root entry must load without optional peers, types included.',
+    ),
   ),
   forbid(
     'nobody-imports-testing-or-cli',

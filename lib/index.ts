@@ -64,18 +64,21 @@ export { OutboxWorker } from './outbox/outbox-worker.js';
 export type { OutboxEventInput } from './events/outbox-event.js';
 export type { PublishItem, PublishOutcome } from './events/publish.js';
 export { InMemoryBroker } from './brokers/memory/in-memory-broker.js';
+export type { Envelope } from './brokers/envelope.js';
 export { MessageBroker } from './brokers/message-broker.js';
 
 export { SagazTelemetry, type SagazEvents } from './runtime/telemetry.js';
 
 export { SagazError } from './saga/state/sagaz.error.js';
 export {
+  BrokerUnavailableError,
   CompensationFailedError,
   DefinitionChangedError,
   DuplicateCopyError,
   FencedError,
   IllegalTransitionError,
   MemoryInProductionError,
+  MissingPeerError,
   NoEffectError,
   NonRetryableError,
   PayloadTooLargeError,

@@ -20,6 +20,7 @@ import { SagaRegistry } from './saga/definition/saga-registry.js';
 import { SagaExecutor } from './saga/execution/saga-executor.js';
 import { Housekeeper } from './saga/recovery/housekeeper.js';
 import { SagaWorker } from './saga/recovery/saga-worker.js';
+import { BrokerUnavailableError } from './saga/state/errors.js';
 import type { SagaVersion } from './saga/state/saga-version.js';
 import { WorkerLease } from './saga/recovery/worker-lease.js';
 import { Outbox, SagaOrchestrator, type EntityManager } from './typeorm-alias.js';
@@ -151,7 +152,7 @@ export class SagazRuntime {
   async begin(): Promise<void> {
     const { worker, destinations } = this.settings.options;
     if (worker.outbox) {
-      await Promise.all([...destinations.values()].map((broker) => broker.connect()));
+      await Promise.all([...destinations].map(([name, broker]) => this.connect(name, broker)));
       await this.lease.setRelays(true);
       this.relay.start();
       this.endSignal = this.settings.persistence.signal.listen(() => this.relay.wake());
@@ -163,6 +164,16 @@ export class SagazRuntime {
     if (this.works) this.keeper.start();
     const role = { runsSagas: worker.sagas, relays: worker.outbox };
     if (this.works) this.telemetry.emit('worker.started', () => role);
+  }
+
+  /** A broker that is down is no reason not to start: events wait for it. One that refuses us is. */
+  private async connect(name: string, broker: MessageBroker): Promise<void> {
+    try {
+      await broker.connect();
+    } catch (error) {
+      if (!(error instanceof BrokerUnavailableError) || error.refused) throw error;
+      this.settings.log.warn(`destination "${name}": ${error.message}; its events wait until it is there`);
+    }
   }
 
   /** Stops claiming and lets what runs end, all within `shutdownTimeout`. Waits for results end too. */

@@ -9,7 +9,10 @@ export abstract class MessageBroker {
   /** Named in the start-up line and in logs. */
   abstract readonly kind: string;
 
-  /** Opens the connection. Called once, before the relay starts. */
+  /**
+   * Opens the connection. Called once, before the relay starts. A `BrokerUnavailableError` that is not `refused` lets the
+   * application start all the same: then `publish` and `ping` connect as soon as they can. Any other error keeps it from starting.
+   */
   abstract connect(): Promise<void>;
 
   /**

@@ -178,4 +178,11 @@ export const MUTATIONS = [
     to: '',
     suite: 'test/unit/outbox.spec.ts',
   },
+  {
+    name: 'RabbitMQ messages that are not mandatory',
+    file: 'lib/brokers/rabbitmq/rabbitmq-message.ts',
+    from: 'mandatory: true,',
+    to: 'mandatory: false,',
+    suite: 'test/integration/brokers/rabbitmq.spec.ts',
+  },
 ];

@@ -24,6 +24,9 @@ it('is published as publint and attw want it', async () => {
   expect(stdout).toContain('No problems found');
 }, 60_000);
 
+/** Optional peers, which most applications do not have. */
+const BROKER_PACKAGES = ['amqplib', 'amqp-connection-manager', 'kafkajs', 'ioredis'];
+
 const dependencies = {
   'Nest 12': () => Promise.resolve(path.resolve('node_modules')),
   'Nest 11': installNest11,
@@ -32,7 +35,7 @@ const dependencies = {
 describe.each(Object.entries(dependencies))('the packed package on %s', (_name, install) => {
   let project: string;
   beforeAll(async () => {
-    project = await packed.install(await install());
+    project = await packed.install(await install(), BROKER_PACKAGES);
   }, 120_000);
 
   it('exports the same names to import and to require', async () => {
@@ -45,6 +48,18 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     );
     expect(names['nestjs-sagaz/microservices']).toEqual(['InMemoryContext', 'InMemoryTransport']);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
+    expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);
+    expect(names['nestjs-sagaz/redis']).toEqual(['RedisStreamsBroker']);
+  });
+
+  it('names the package that a broker lacks, and the command that installs it', async () => {
+    for (const program of ['lacking-peers.mjs', 'lacking-peers.cjs']) {
+      const { stdout } = await run(node, [program], { cwd: project });
+      expect(stdout.trim().split('\n')).toEqual([
+        'SAGAZ_MISSING_PEER the package "amqplib" is not installed: npm install amqplib',
+        'SAGAZ_MISSING_PEER the package "ioredis" is not installed: npm install ioredis@5',
+      ]);
+    }
   });
 
   describeWith('postgres', 'with a database', () => {

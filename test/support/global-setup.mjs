@@ -1,10 +1,12 @@
+import { findBrokers } from './services/find-brokers.mjs';
 import { findPgBouncer } from './services/pgbouncer-program.mjs';
 import { findPgDump } from './services/pg-dump.mjs';
 import { findPostgres } from './services/find-postgres.mjs';
 
-/** Workers inherit DATABASE_URL; without it, `describeWith('postgres', ...)` skips or fails by SAGAZ_REQUIRE. */
+/** Workers inherit DATABASE_URL and the like; without, `describeWith('postgres', ...)` skips or fails by SAGAZ_REQUIRE. */
 export default async function setup() {
   process.env.PGBOUNCER ||= findPgBouncer() ?? '';
+  await findBrokers();
   try {
     const server = await findPostgres();
     process.env.DATABASE_URL = server.url;

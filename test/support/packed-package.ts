@@ -11,8 +11,8 @@ export interface PackedPackage {
   readonly tarball: string;
   /** Folder with what is in the tarball. */
   readonly contents: string;
-  /** A folder with the package installed in its node_modules, beside the given dependencies. */
-  install(dependencies: string): Promise<string>;
+  /** A folder with the package installed in its node_modules, beside the given dependencies. @param without some of them */
+  install(dependencies: string, without?: readonly string[]): Promise<string>;
   remove(): Promise<void>;
 }
 
@@ -27,9 +27,10 @@ export async function packPackage(): Promise<PackedPackage> {
   return {
     tarball,
     contents,
-    async install(dependencies) {
+    async install(dependencies, without = []) {
       const project = path.join(folder, `project-${count++}`);
       await linkAll(dependencies, path.join(project, 'node_modules'));
+      for (const name of without) await rm(path.join(project, 'node_modules', name), { force: true });
       await cp(contents, path.join(project, 'node_modules/nestjs-sagaz'), {
         recursive: true,
       });

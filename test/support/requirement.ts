@@ -5,9 +5,14 @@ const SERVICES = {
   },
   pgbouncer: { variable: 'PGBOUNCER', reason: 'pgbouncer is not installed (Debian package pgbouncer)' },
   pg_dump: { variable: 'PG_DUMP', reason: 'there is no pg_dump and psql of the version of the server' },
-  rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set' },
-  redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set' },
-  kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set' },
+  rabbitmq: { variable: 'RABBITMQ_URL', reason: 'RABBITMQ_URL is not set and nothing listens on port 5672' },
+  redis: { variable: 'REDIS_URL', reason: 'REDIS_URL is not set and nothing listens on port 6379' },
+  kafka: { variable: 'KAFKA_BROKERS', reason: 'KAFKA_BROKERS is not set and nothing listens on port 9092' },
+  'rabbitmq-server': {
+    variable: 'RABBITMQ_SERVER',
+    reason: 'it is not installed (Debian package rabbitmq-server)',
+  },
+  'redis-server': { variable: 'REDIS_SERVER', reason: 'it is not installed (Debian package redis-server)' },
 } as const;
 
 export type Service = keyof typeof SERVICES;

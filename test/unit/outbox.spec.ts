@@ -793,13 +793,13 @@ describe('OutboxWorker', () => {
     const destination = new ScriptedDestination();
     destination.down = true;
     const { worker, write, left, clock, storage } = relay(destination);
-    let reading: Deferred<void> | undefined;
+    const gates: Deferred<void>[] = [];
     const open = storage.openReader.bind(storage);
     storage.openReader = async (): Promise<OutboxReader> => {
       const reader = await open();
       const read = async (request: ReadRequest) => {
         const found = await reader.read(request);
-        await reading?.promise;
+        await gates.at(-1)?.promise;
         return found;
       };
       return { read, close: () => reader.close() };
@@ -807,14 +807,14 @@ describe('OutboxWorker', () => {
     write({ type: 'first', key: NORTH });
     worker.start();
     await settled();
-    reading = new Deferred<void>();
+    gates.push(new Deferred<void>());
     write({ type: 'second', key: NORTH });
     worker.wake();
     await settled();
     destination.down = false;
     const { length: before } = destination.items;
     await clock.advance(1_000);
-    reading.resolve();
+    gates.at(-1)?.resolve();
     await clock.advance(2_000);
     expect(destination.items.slice(before).map(({ type }) => type)).toEqual(['first', 'second']);
     expect(left()).toEqual([]);

@@ -51,7 +51,8 @@ async function relayAll(count: number, dies: (batch: readonly PendingEvent[]) =>
   };
   const bury = (events: readonly PendingEvent[]) => {
     buried.push(...events.map(({ id }) => id));
-    return Promise.resolve(remove(events));
+    remove(events);
+    return Promise.resolve();
   };
   let deaths = 0;
   for (; deaths < 100; deaths++) {

@@ -193,12 +193,15 @@ export class ReadOnlyDatabaseError extends SagazError {
   readonly code = 'SAGAZ_READ_ONLY_DATABASE';
 }
 
-/** Wrong module options; the message lists every fault. */
+/** Wrong options of the module or of a broker; the message lists every fault. */
 export class SagazOptionsError extends SagazError {
   readonly code = 'SAGAZ_INVALID_OPTIONS';
 
-  constructor(readonly faults: readonly string[]) {
-    super(`invalid options of SagazModule:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(
+    readonly faults: readonly string[],
+    of = 'SagazModule',
+  ) {
+    super(`invalid options of ${of}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
   }
 }
 
@@ -215,4 +218,34 @@ export class DuplicateCopyError extends SagazError {
 /** The reply to a COMMIT was lost: it may have happened. The saga is claimed anew and its journal tells. */
 export class CommitUnknownError extends SagazError {
   readonly code = 'SAGAZ_COMMIT_UNKNOWN';
+}
+
+/** An optional package that is needed here is not installed; the message has the command that installs it. */
+export class MissingPeerError extends SagazError {
+  readonly code = 'SAGAZ_MISSING_PEER';
+
+  /** @param install the package as npm is told, with a version where not every one fits */
+  constructor(
+    readonly packageName: string,
+    install: string,
+  ) {
+    super(`the package "${packageName}" is not installed: npm install ${install}`);
+  }
+}
+
+/** A broker cannot be reached, refuses this client, or takes nothing now. Credentials are never in the message. */
+export class BrokerUnavailableError extends SagazError {
+  readonly code = 'SAGAZ_BROKER_UNAVAILABLE';
+
+  /**
+   * @param place which broker, where
+   * @param refused it answered and will not have this client, such as for its credentials: waiting does not help
+   */
+  constructor(
+    place: string,
+    reason: string,
+    readonly refused = false,
+  ) {
+    super(`${place} ${refused ? 'refuses this client' : 'is not available'}: ${reason}`);
+  }
 }

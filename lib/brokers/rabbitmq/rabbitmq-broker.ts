@@ -1,0 +1,151 @@
+import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import { errorText } from '../../runtime/error-text.js';
+import { Link } from '../link.js';
+import { MessageBroker } from '../message-broker.js';
+import { beforeAbort, OK, rejected, retryable, TIMED_OUT } from '../outcomes.js';
+import type { Confirm, RabbitMqChannel } from './rabbitmq-channel.js';
+import { connectRabbitMq, unavailable } from './rabbitmq-connect.js';
+import { MAX_ROUTING_KEY_BYTES, rabbitMqMessage, type RabbitMqMessage } from './rabbitmq-message.js';
+import {
+  resolveRabbitMqOptions,
+  type RabbitMqBrokerOptions,
+  type ResolvedRabbitMqOptions,
+} from './rabbitmq-options.js';
+
+/** Of a channel that the server closed because of one message. */
+const TOO_LARGE = /message size (\d+) is larger than (?:the )?(?:configured )?max size (\d+)/i;
+const NO_ACCESS = /access to topic '([^']+)'/;
+
+type Outcomes = (PublishOutcome | undefined)[];
+
+/**
+ * Publishes to a durable topic exchange of RabbitMQ; the routing key is the event's type. Messages are persistent.
+ * `ok` means that the server has confirmed the message and some queue has it: one that no queue is bound for is `rejected`
+ * as `unroutable`. Needs the package `amqplib`. A server that blocks publishers (memory, disk) pauses the relay.
+ */
+export class RabbitMqBroker extends MessageBroker {
+  readonly kind = 'rabbitmq';
+  private readonly options: ResolvedRabbitMqOptions;
+  private readonly link: Link<RabbitMqChannel>;
+  /** Largest message that this server takes, once it has refused one. */
+  private maxBytes = Infinity;
+
+  /** @throws SagazOptionsError */
+  constructor(options: RabbitMqBrokerOptions) {
+    super();
+    this.options = resolveRabbitMqOptions(options);
+    this.link = new Link({ open: () => connectRabbitMq(this.options), end: (channel) => channel.end() });
+  }
+
+  /** @throws BrokerUnavailableError MissingPeerError */
+  async connect(): Promise<void> {
+    await this.channel();
+  }
+
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+    const outcomes: Outcomes = batch.map(() => undefined);
+    const messages = batch.map((item) => rabbitMqMessage(item, this.options.envelope));
+    try {
+      // A channel that the server closes because of one message leaves the others to the next one.
+      while (await this.sendAll(messages, outcomes, signal));
+    } catch (error) {
+      const outcome = retryable(errorText(error));
+      return outcomes.map((known) => known ?? outcome);
+    }
+    return outcomes.map((known) => known ?? TIMED_OUT);
+  }
+
+  /** Resolves when the server answers and takes messages. @throws BrokerUnavailableError */
+  async ping(): Promise<void> {
+    const channel = await this.channel();
+    if (channel.blocked !== undefined) throw this.unavailable(blockedBecause(channel.blocked));
+    await channel.ask().catch((error: unknown) => {
+      throw this.unavailable(error);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.link.close();
+  }
+
+  /** Sends what has no outcome yet. @returns whether something is left that another channel should be tried with */
+  private async sendAll(
+    messages: readonly RabbitMqMessage[],
+    outcomes: Outcomes,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const channel = await beforeAbort(this.channel(), signal);
+    if (!channel) return false;
+    if (channel.blocked !== undefined) throw this.unavailable(blockedBecause(channel.blocked));
+    const left = messages.flatMap((message, index) => (outcomes[index] ? [] : [{ message, index }]));
+    const sent = new Set<number>();
+    for (const { message, index } of left) {
+      const refusal = this.refusalOf(message);
+      if (refusal) {
+        outcomes[index] = refusal;
+        continue;
+      }
+      const { window } = this.options;
+      const ready = () => channel.hasRoom(window) || channel.lost !== undefined;
+      if (!channel.hasRoom(window)) await channel.until(ready, signal);
+      if (!channel.hasRoom(window)) break;
+      sent.add(index);
+      channel.send(message, (confirm) => {
+        sent.delete(index);
+        if (confirm !== 'lost') outcomes[index] = this.outcomeOf(confirm);
+      });
+    }
+    await channel.until(() => sent.size === 0, signal);
+    if (channel.lost === undefined) return false;
+    this.link.drop(channel);
+    if (this.blame(channel, messages, outcomes) && !signal.aborted) return true;
+    throw this.unavailable(channel.lost);
+  }
+
+  private outcomeOf(confirm: Confirm): PublishOutcome {
+    if (confirm === 'taken') return OK;
+    if (confirm === 'nacked') return retryable('the server did not take responsibility for it (nack)');
+    return this.options.onUnroutable === 'drop' ? OK : rejected('unroutable');
+  }
+
+  private refusalOf({ body, routingKey }: RabbitMqMessage): PublishOutcome | undefined {
+    if (body.length > this.maxBytes) return rejected('too_large');
+    // No queue can be bound for it.
+    return Buffer.byteLength(routingKey) > MAX_ROUTING_KEY_BYTES ? rejected('unroutable') : undefined;
+  }
+
+  /** Finds the messages because of which the server closed the channel. @returns whether there are any */
+  private blame(
+    { lost = '' }: RabbitMqChannel,
+    messages: readonly RabbitMqMessage[],
+    outcomes: Outcomes,
+  ): boolean {
+    const [, , max] = TOO_LARGE.exec(lost) ?? [];
+    if (max !== undefined) this.maxBytes = Number(max);
+    const [, topic] = NO_ACCESS.exec(lost) ?? [];
+    const isGuilty = ({ body, routingKey }: RabbitMqMessage) =>
+      (max !== undefined && body.length > this.maxBytes) || routingKey === topic;
+    const reason = max === undefined ? 'unauthorised' : 'too_large';
+    const guilty = messages.flatMap((message, index) =>
+      !outcomes[index] && isGuilty(message) ? [index] : [],
+    );
+    for (const index of guilty) outcomes[index] = rejected(reason);
+    return guilty.length > 0;
+  }
+
+  /** The open channel, else a new one. */
+  private async channel(): Promise<RabbitMqChannel> {
+    const channel = await this.link.get();
+    if (channel.lost === undefined) return channel;
+    this.link.drop(channel);
+    return this.link.get();
+  }
+
+  private unavailable(error: unknown): Error {
+    return unavailable(this.options, error);
+  }
+}
+
+function blockedBecause(reason: string): Error {
+  return new Error(`the server has blocked its publishers: ${reason}`);
+}

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { InMemoryBroker } from '../../lib/index.js';
+import { RabbitMqBroker } from '../../lib/rabbitmq.js';
+import { RedisStreamsBroker } from '../../lib/redis.js';
+import { RabbitMqListener, rabbitMqUrl } from '../support/brokers/rabbitmq.js';
+import { RedisListener } from '../support/brokers/redis.js';
+import { describeWith } from '../support/requirement.js';
+import { brokerContract, type BrokerUnderTest, type ReceivedMessage } from './broker.contract.js';
+
+const unique = `sagaz-test-${randomBytes(4).toString('hex')}`;
+
+/** Runs the contract against what `open` gives, and ends it. */
+function contractOf(open: () => Promise<BrokerUnderTest & { close(): Promise<void> }>): () => void {
+  return () => {
+    let subject: Awaited<ReturnType<typeof open>>;
+    beforeAll(async () => {
+      subject = await open();
+      await subject.broker.connect();
+    });
+    afterAll(async () => {
+      await subject.broker.close();
+      await subject.close();
+    });
+    it.each([...brokerContract])('$name', ({ run }) => run(subject));
+  };
+}
+
+describe(
+  'the in-memory broker',
+  contractOf(async () => {
+    const broker = new InMemoryBroker();
+    const all = new Map<string, ReceivedMessage[]>();
+    broker.subscribe(async ({ type, payload, headers }) => {
+      all.get(type)?.push({ type, payload, headers });
+    });
+    const receive = async (type: string) => {
+      const received: ReceivedMessage[] = [];
+      all.set(type, received);
+      return received;
+    };
+    return {
+      ...{ broker, receive, another: () => new InMemoryBroker() },
+      hasHeaders: true,
+      close: async () => undefined,
+    };
+  }),
+);
+
+describeWith(
+  'rabbitmq',
+  'RabbitMqBroker',
+  contractOf(async () => {
+    const another = () => new RabbitMqBroker({ url: rabbitMqUrl(), exchange: unique });
+    const listener = await RabbitMqListener.on(unique);
+    return {
+      ...{ broker: another(), another, hasHeaders: true },
+      receive: (type) => listener.receive(type),
+      close: () => listener.close(),
+    };
+  }),
+);
+
+describeWith(
+  'redis',
+  'RedisStreamsBroker',
+  contractOf(async () => {
+    const options = { url: process.env['REDIS_URL'] ?? '', streamPrefix: `${unique}:` };
+    const another = () => new RedisStreamsBroker(options);
+    const listener = new RedisListener(options.url, options.streamPrefix);
+    return {
+      ...{ broker: another(), another, hasHeaders: true },
+      receive: (type) => listener.receive(type),
+      close: () => listener.close(),
+    };
+  }),
+);
