@@ -68,7 +68,10 @@ describeWith('postgres', 'relays under load, with a broker that refuses every te
       const caughtUpMs = Date.now() - backAt;
 
       const samples: number[][] = [];
-      for (; Date.now() < end; await sleep(1_000)) samples.push(await sizes());
+      while (Date.now() < end) {
+        samples.push(await sizes());
+        await sleep(1_000);
+      }
       await stop();
       const half = samples.length >> 1;
       const [early, late] = [largest(samples.slice(0, half)), largest(samples.slice(half))];
