@@ -2,6 +2,7 @@ export { SagazModule } from './sagaz.module.js';
 export { SAGAZ_MODULE_OPTIONS, type SagazModuleAsyncOptions } from './sagaz.module-definition.js';
 export type {
   EventRoute,
+  InboxOptions,
   OutboxOptions,
   PayloadOptions,
   SagazModuleOptions,
@@ -22,7 +23,9 @@ export { SagaStep } from './decorators/saga-step.decorator.js';
 
 export {
   ClassicSaga,
+  ConsumerInbox,
   Outbox,
+  SagaBarrier,
   SagaOrchestrator,
   type ClassicStep,
   type CompensationContext,
@@ -34,6 +37,9 @@ export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orch
 export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
 export { OutboxAdmin, type DeadLetterQuery } from './admin/outbox-admin.js';
+export { InboxStorage, type InboxResult } from './inbox/inbox-storage.js';
+export type { InboxMessageRef } from './inbox/consumer-inbox.js';
+export type { ActionResult, BarrierCommand, KnownAction, UndoResult } from './inbox/barrier-storage.js';
 export type { OutboxNumbers, SentFilter } from './outbox/outbox-storage.js';
 export type { DeadLetter, DeadLetterFilter } from './outbox/retry-storage.js';
 export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';

@@ -4,6 +4,7 @@ import { SagaAdmin } from './admin/saga-admin.js';
 import type { DataSource } from 'typeorm';
 import { MessageBroker } from './brokers/message-broker.js';
 import { resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
+import { InboxStorage } from './inbox/inbox-storage.js';
 import type { SagazModuleOptions } from './options/sagaz-module-options.js';
 import { OutboxStorage } from './outbox/outbox-storage.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
@@ -19,7 +20,7 @@ import {
   RESOLVED_OPTIONS,
   SAGAZ_RUNTIME,
 } from './sagaz.tokens.js';
-import { Outbox, SagaOrchestrator } from './typeorm-alias.js';
+import { ConsumerInbox, Outbox, SagaBarrier, SagaOrchestrator } from './typeorm-alias.js';
 
 const options: FactoryProvider<ResolvedOptions> = {
   provide: RESOLVED_OPTIONS,
@@ -55,6 +56,9 @@ const injectables = [
   part(SagaOrchestrator, (it) => it.orchestrator),
   part(Outbox, (it) => it.outbox),
   part(SagaAdmin, (it) => it.sagaAdmin),
+  part(ConsumerInbox, (it) => it.inbox),
+  part(SagaBarrier, (it) => it.barrier),
+  part(InboxStorage, (it) => it.persistence.inbox),
   part(OutboxAdmin, (it) => it.outboxAdmin),
   part(OutboxWorker, (it) => it.relay),
   part(SagaStorage, (it) => it.persistence.sagas),

@@ -2,6 +2,7 @@ import { OutboxAdmin } from './admin/outbox-admin.js';
 import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
 import { tellWritten } from './events/tell-written.js';
+import { InboxKeeper } from './inbox/inbox-keeper.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { OutboxKeeper } from './outbox/outbox-keeper.js';
 import { OutboxRetries } from './outbox/outbox-retries.js';
@@ -23,7 +24,7 @@ import { SagaWorker } from './saga/recovery/saga-worker.js';
 import { BrokerUnavailableError } from './saga/state/errors.js';
 import type { SagaVersion } from './saga/state/saga-version.js';
 import { WorkerLease } from './saga/recovery/worker-lease.js';
-import { Outbox, SagaOrchestrator, type EntityManager } from './typeorm-alias.js';
+import { ConsumerInbox, Outbox, SagaBarrier, SagaOrchestrator, type EntityManager } from './typeorm-alias.js';
 
 export interface RuntimeSettings {
   readonly options: ResolvedOptions;
@@ -41,6 +42,8 @@ export class SagazRuntime {
   readonly outbox: Outbox;
   readonly sagaAdmin: SagaAdmin;
   readonly outboxAdmin: OutboxAdmin;
+  readonly inbox: ConsumerInbox;
+  readonly barrier: SagaBarrier;
   readonly relay: OutboxWorker;
   readonly telemetry: Telemetry;
   private readonly lease: WorkerLease;
@@ -48,6 +51,7 @@ export class SagazRuntime {
   private readonly sagaWorker: SagaWorker;
   private readonly housekeeper: Housekeeper;
   readonly keeper: OutboxKeeper;
+  private readonly inboxKeeper: InboxKeeper;
   private stillRunning = 0;
   private endSignal: (() => void) | undefined;
 
@@ -91,7 +95,14 @@ export class SagazRuntime {
       ...{ clock, log, storage: persistence.outbox },
       leads: async () => (await persistence.workers.first()) === identity.id,
     });
-    const { resolveManager } = options;
+    const { resolveManager, inbox } = options;
+    const { window: windowMs, onExpired, barrierRetention: barrierRetentionMs } = inbox;
+    this.inbox = new ConsumerInbox({ telemetry, storage: persistence.inbox, windowMs, onExpired });
+    this.barrier = new SagaBarrier(persistence.barrier);
+    const { inbox: messages, barrier } = persistence;
+    this.inboxKeeper = new InboxKeeper({
+      ...{ clock, log, windowMs, barrierRetentionMs, inbox: messages, barrier },
+    });
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
   }
 
@@ -161,6 +172,7 @@ export class SagazRuntime {
       this.sagaWorker.start();
       this.housekeeper.start();
     }
+    this.inboxKeeper.start();
     if (this.works) this.keeper.start();
     const role = { runsSagas: worker.sagas, relays: worker.outbox };
     if (this.works) this.telemetry.emit('worker.started', () => role);
@@ -188,7 +200,7 @@ export class SagazRuntime {
     const swept = within(
       clock,
       options.shutdownTimeout,
-      Promise.all([this.housekeeper.stop(), this.keeper.stop()]),
+      Promise.all([this.housekeeper.stop(), this.keeper.stop(), this.inboxKeeper.stop()]),
     );
     this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();

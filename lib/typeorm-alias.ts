@@ -1,4 +1,6 @@
 import type { EntityManager as TypeOrmEntityManager } from 'typeorm';
+import { ConsumerInbox as ConsumerInboxCore } from './inbox/consumer-inbox.js';
+import { SagaBarrier as SagaBarrierCore } from './inbox/saga-barrier.js';
 import { Outbox as OutboxCore } from './outbox/outbox.js';
 import {
   ClassicSaga as ClassicSagaCore,
@@ -63,6 +65,14 @@ export type StartOptions = CoreStartOptions<EntityManager>;
 /** Injectable: starts sagas and waits for their results. */
 export type SagaOrchestrator = OrchestratorCore<EntityManager>;
 export const SagaOrchestrator: typeof OrchestratorCore<EntityManager> = OrchestratorCore;
+
+/** Injectable: lets a message take effect once for each consumer. */
+export type ConsumerInbox = ConsumerInboxCore<EntityManager>;
+export const ConsumerInbox: typeof ConsumerInboxCore<EntityManager> = ConsumerInboxCore;
+
+/** Injectable: for participants in sagas of other services. */
+export type SagaBarrier = SagaBarrierCore<EntityManager>;
+export const SagaBarrier: typeof SagaBarrierCore<EntityManager> = SagaBarrierCore;
 
 /** Injectable: writes events in the transaction of the business data. */
 export type Outbox = OutboxCore<EntityManager>;

@@ -6,7 +6,10 @@ export interface PublishItem {
   readonly key: string;
   /** JSON text, passed on as it is. */
   readonly payload: string;
-  /** Always with `id`, `type`, `key`, `occurredAt`; from a saga also `sagaId` and `correlationId`. */
+  /**
+   * Always with `id`, `type`, `key`, `occurredAt`; from a saga also `sagaId` and `correlationId`; for an event that was for
+   * later also `stampedAt`, from when on consumers count its age.
+   */
   readonly headers: Readonly<Record<string, string>>;
 }
 

@@ -71,6 +71,11 @@ const read = section({
     pollInterval: duration('25ms', { min: 1 }),
     maxPollInterval: duration('1s', { min: 1 }),
   }),
+  inbox: section({
+    window: duration('7d', { min: 60_000 }),
+    onExpired: oneOf(['dead-letter', 'process'], 'dead-letter'),
+    barrierRetention: duration('400d', { min: 60_000 }),
+  }),
   payload: section({ maxBytes: integer(1_048_576) }),
   shutdownTimeout: duration('20s'),
 });

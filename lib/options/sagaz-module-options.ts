@@ -29,6 +29,7 @@ export interface SagazModuleOptions {
   /** Defaults of all sagas. */
   sagas?: SagaDefaults | undefined;
   outbox?: OutboxOptions | undefined;
+  inbox?: InboxOptions | undefined;
   payload?: PayloadOptions | undefined;
   /** Limit of the drain; keep it below the platform's grace. Default `'20s'`. */
   shutdownTimeout?: Duration | undefined;
@@ -80,6 +81,16 @@ export interface OutboxOptions {
   pollInterval?: Duration | undefined;
   /** Default `'1s'`. */
   maxPollInterval?: Duration | undefined;
+}
+
+/** What consumers remember. */
+export interface InboxOptions {
+  /** For how long a message is remembered; from a minute on. Default `'7d'`. */
+  window?: Duration | undefined;
+  /** What becomes of a message that is older: nobody knows whether it has taken effect. Default `'dead-letter'`. */
+  onExpired?: 'dead-letter' | 'process' | undefined;
+  /** For how long a participant remembers what it did and undid: longer than any saga takes. Default `'400d'`. */
+  barrierRetention?: Duration | undefined;
 }
 
 export interface PayloadOptions {

@@ -6,6 +6,8 @@ export interface PendingEvent extends OutboxRecord {
   readonly id: bigint;
   /** When it was written, by the clock of the storage: milliseconds since the epoch. */
   readonly createdMs: number;
+  /** From when its age counts for consumers, where that is not when it was written. */
+  readonly stampedMs?: number | null;
   /** Bytes of a payload that was too large to be read with its batch: `loadPayloads` reads it. */
   readonly absentBytes?: number | null;
 }

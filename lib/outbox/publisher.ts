@@ -19,6 +19,7 @@ export interface Publishable {
   readonly payload: string;
   readonly headers: string;
   readonly createdMs: number;
+  readonly stampedMs?: number | null;
 }
 
 /** What became of the events of one destination. */
@@ -153,8 +154,9 @@ class OutboxItem implements PublishItem {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    const { eventId: id, type, key, headers, createdMs } = this.#event;
+    const { eventId: id, type, key, headers, createdMs, stampedMs } = this.#event;
     const own = JSON.parse(headers) as Record<string, string>;
-    return { ...own, id, type, key, occurredAt: new Date(createdMs).toISOString() };
+    const stamp = typeof stampedMs === 'number' ? { stampedAt: new Date(stampedMs).toISOString() } : {};
+    return { ...own, id, type, key, occurredAt: new Date(createdMs).toISOString(), ...stamp };
   }
 }

@@ -1,3 +1,5 @@
+import type { BarrierStorage } from '../inbox/barrier-storage.js';
+import type { InboxStorage } from '../inbox/inbox-storage.js';
 import type { OutboxSignal } from '../outbox/outbox-signal.js';
 import type { OutboxStorage } from '../outbox/outbox-storage.js';
 import type { RetryStorage } from '../outbox/retry-storage.js';
@@ -14,6 +16,8 @@ export interface Persistence<Tx = unknown> {
   readonly retries: RetryStorage;
   readonly suspects: SuspectStorage;
   readonly signal: OutboxSignal;
+  readonly inbox: InboxStorage<Tx>;
+  readonly barrier: BarrierStorage<Tx>;
   /** For the start-up line: never with credentials. */
   readonly description: string;
   /** Connects; applies or checks the schema. From then on it tells what it does. */

@@ -36,6 +36,11 @@ interface OutboxBatch extends Emitted {
   readonly count: number;
 }
 
+interface InboxEvent extends Emitted {
+  readonly consumer: string;
+  readonly messageId: string;
+}
+
 interface Stuck {
   readonly code: string;
   /** Steps whose effect may still be there. */
@@ -160,6 +165,15 @@ export interface SagazEvents {
   /** So many events of a shard wait behind others that it takes no more. Alarm. */
   'outbox.shard-paused': Emitted & { readonly shard: number };
 
+  /** A consumer has processed a message, and that is durable. */
+  'inbox.processed': InboxEvent;
+  /** It had processed it before. */
+  'inbox.duplicate': InboxEvent;
+  /** Its handler failed, and nothing of it was kept. */
+  'inbox.failed': InboxEvent & { readonly message: string };
+  /** A message is so old that nobody knows whether it was processed. Alarm. */
+  'inbox.expired': InboxEvent;
+
   /** A flush of the journal is durable. */
   'journal.flushed': Emitted & {
     /** Journal entries, and sagas created. */
@@ -207,6 +221,10 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'outbox.written': true,
   'outbox.shards-changed': true,
   'outbox.shard-paused': true,
+  'inbox.processed': true,
+  'inbox.duplicate': true,
+  'inbox.failed': true,
+  'inbox.expired': true,
   'journal.flushed': true,
 };
 
@@ -223,6 +241,7 @@ export const ALARMS: readonly SagazEventName[] = [
   'outbox.dead-lettered',
   'outbox.circuit-opened',
   'outbox.shard-paused',
+  'inbox.expired',
 ];
 
 const channelName = (name: SagazEventName) => `nestjs-sagaz:${name}`;

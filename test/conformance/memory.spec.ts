@@ -1,5 +1,7 @@
 import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
 import { systemClock } from '../../lib/runtime/clock.js';
+import { barrierStorageContract } from './barrier-storage.contract.js';
+import { inboxStorageContract } from './inbox-storage.contract.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
@@ -22,4 +24,9 @@ describe('memory saga storage', () => {
 
 describe('memory outbox storage', () => {
   it.each([...outboxStorageContract, ...retryStorageContract])('$name', ({ run }) => run(storage));
+});
+
+describe('memory inbox storage', () => {
+  it.each(inboxStorageContract)('$name', ({ run }) => run(storage));
+  it.each(barrierStorageContract)('barrier $name', ({ run }) => run(storage));
 });

@@ -3,6 +3,8 @@ import type { Persistence } from '../../lib/persistence/persistence.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
 import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
+import { barrierStorageContract } from './barrier-storage.contract.js';
+import { inboxStorageContract } from './inbox-storage.contract.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
@@ -35,6 +37,11 @@ describeWith('postgres', 'TypeORM storage', () => {
       ...sagaSignalContract,
       ...sagaKeepingContract,
     ])('$name', ({ run }) => run(storage()));
+  });
+
+  describe('of the inbox', () => {
+    it.each(inboxStorageContract)('$name', ({ run }) => run(persistence));
+    it.each(barrierStorageContract)('barrier $name', ({ run }) => run(persistence));
   });
 
   describe('of the outbox', () => {

@@ -13,7 +13,7 @@ async function shapeOf(dataSource: DataSource, schema: string): Promise<unknown>
     [schema],
   );
   const indexes: unknown = await dataSource.query(
-    `SELECT replace(indexdef, $1 || '.', '') AS index FROM pg_indexes WHERE schemaname = $1 AND tablename LIKE 'saga%' ORDER BY 1`,
+    `SELECT replace(indexdef, $1 || '.', '') AS index FROM pg_indexes WHERE schemaname = $1 AND tablename ~ '^(saga|consumer)_' ORDER BY 1`,
     [schema],
   );
   return { columns, indexes };
@@ -38,6 +38,7 @@ describeWith('postgres', 'migrations', () => {
       { version: 4, name: 'signals-and-definitions' },
       { version: 5, name: 'retries-and-dead-letters' },
       { version: 6, name: 'suspects-and-sent-events' },
+      { version: 7, name: 'inbox' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -46,7 +47,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox; .*migrations: 'run'/,
     );
   });
 
@@ -83,9 +84,10 @@ describeWith('postgres', 'migrations', () => {
       columns: { table_name: string }[];
       indexes: unknown;
     };
-    expect({ columns: columns.filter(({ table_name }) => table_name.startsWith('saga_')), indexes }).toEqual(
-      expected,
-    );
+    expect({
+      columns: columns.filter(({ table_name }) => /^(saga|consumer)_/.test(table_name)),
+      indexes,
+    }).toEqual(expected);
     for (const schema of ['by_module', 'by_text', 'by_typeorm'])
       await new Migrator(dataSource, schema).check();
   });

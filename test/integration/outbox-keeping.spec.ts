@@ -127,6 +127,11 @@ describeWith('postgres', 'events in PostgreSQL', () => {
     await until(() => broker.taken.length === 5);
     expect(Date.now()).toBeGreaterThanOrEqual(at.getTime());
     expect(types(broker).slice(3).toSorted()).toEqual(['later', 'step later']);
+    for (const { type, headers } of broker.taken) {
+      const { stampedAt } = headers;
+      if (stampedAt === undefined) expect(type).not.toMatch(/later/);
+      else expect(Date.parse(stampedAt)).toBeGreaterThan(Date.parse(headers['occurredAt'] ?? ''));
+    }
     await until(async () => (await count('saga_outbox_retry')) === 0);
   });
 

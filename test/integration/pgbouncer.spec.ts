@@ -36,9 +36,7 @@ describeWith('postgres', 'behind PgBouncer', () => {
       );
       await Promise.all(sources.map((source) => new Migrator(source, 'five').run()));
       const applied = await rows<{ version: number }>('SELECT version FROM five.saga_migration ORDER BY 1');
-      expect(applied.map(({ version }) => version)).toEqual(
-        ALL_MIGRATIONS.map(({ version }) => version),
-      );
+      expect(applied.map(({ version }) => version)).toEqual(ALL_MIGRATIONS.map(({ version }) => version));
       await Promise.all(sources.map((source) => source.destroy()));
     });
 

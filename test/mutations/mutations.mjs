@@ -185,4 +185,18 @@ export const MUTATIONS = [
     to: 'mandatory: false,',
     suite: 'test/integration/brokers/rabbitmq.spec.ts',
   },
+  {
+    name: 'an inbox that notes nothing',
+    file: 'lib/persistence/typeorm/sql/inbox-sql.ts',
+    from: 'INSERT INTO ${t.inbox} (consumer, message_id, stamp) SELECT * FROM fresh\n  ON CONFLICT (consumer, message_id) DO NOTHING RETURNING 1',
+    to: 'SELECT 1 FROM fresh',
+    suite: CONFORMANCE,
+  },
+  {
+    name: 'a barrier whose undo does not note the action',
+    file: 'lib/persistence/typeorm/typeorm-barrier-storage.ts',
+    from: "const never = await this.enter(manager, command, 'action');",
+    to: 'const never = false as boolean;',
+    suite: CONFORMANCE,
+  },
 ];

@@ -52,6 +52,10 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'outbox.written': { destination: true, count: true },
   'outbox.shards-changed': { shards: true },
   'outbox.shard-paused': { shard: true },
+  'inbox.processed': { consumer: true, messageId: true },
+  'inbox.duplicate': { consumer: true, messageId: true },
+  'inbox.failed': { consumer: true, messageId: true, message: true },
+  'inbox.expired': { consumer: true, messageId: true },
   'journal.flushed': { entries: true, bytes: true, durationMs: true },
 };
 

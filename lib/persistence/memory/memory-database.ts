@@ -91,7 +91,7 @@ export class MemoryDatabase {
     for (const { delayMs, ...record } of records) {
       const event = { ...record, id: ++this.lastEventId, createdMs: Date.now() };
       if (delayMs === undefined) this.events.set(event.id, event);
-      else this.postpone(event, now + delayMs);
+      else this.postpone({ ...event, stampedMs: event.createdMs + delayMs }, now + delayMs);
     }
   }
 

@@ -1,6 +1,8 @@
 import type { Clock } from '../../runtime/clock.js';
 import type { Persistence } from '../persistence.js';
 import { MemoryDatabase } from './memory-database.js';
+import { MemoryBarrierStorage } from './memory-barrier-storage.js';
+import { MemoryInboxStorage } from './memory-inbox-storage.js';
 import { MemoryOutboxSignal } from './memory-outbox-signal.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
 import { MemoryRetryStorage } from './memory-retry-storage.js';
@@ -16,6 +18,8 @@ export function memoryPersistence(clock: Clock): Persistence<undefined> {
     outbox: new MemoryOutboxStorage(database, clock),
     signal: new MemoryOutboxSignal(),
     retries: new MemoryRetryStorage(database, clock),
+    inbox: new MemoryInboxStorage(clock),
+    barrier: new MemoryBarrierStorage(clock),
     suspects: new MemorySuspectStorage(),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),

@@ -17,6 +17,9 @@ export interface Tables {
   /** Partitioned. */
   readonly sent: string;
   readonly sentLeaf: (leaf: number) => string;
+  readonly inbox: string;
+  readonly inboxFailure: string;
+  readonly barrier: string;
   readonly migration: string;
 }
 
@@ -47,6 +50,9 @@ export function tablesOf(schema: string): Tables {
     deadLetter: table('saga_outbox_dead_letter'),
     sent: table('saga_outbox_sent'),
     sentLeaf: (leaf) => table(`saga_outbox_sent_${leaf}`),
+    inbox: table('consumer_inbox'),
+    inboxFailure: table('consumer_inbox_failure'),
+    barrier: table('saga_barrier'),
     migration: table('saga_migration'),
   };
 }

@@ -13,6 +13,8 @@ import { flushOf, type Flushed } from './journal-writer.js';
 import { Migrator } from './migrations/migrator.js';
 import { hasSessions } from './sessions.js';
 import { TransactionScope } from './transaction-scope.js';
+import { TypeOrmBarrierStorage } from './typeorm-barrier-storage.js';
+import { TypeOrmInboxStorage } from './typeorm-inbox-storage.js';
 import { TypeOrmOutboxSignal } from './typeorm-outbox-signal.js';
 import { TypeOrmOutboxStorage } from './typeorm-outbox-storage.js';
 import { TypeOrmRetryStorage } from './typeorm-retry-storage.js';
@@ -90,6 +92,8 @@ export function typeOrmPersistence(application: DataSource, options: Options): P
     outbox,
     signal,
     retries: new TypeOrmRetryStorage(settings),
+    inbox: new TypeOrmInboxStorage(settings),
+    barrier: new TypeOrmBarrierStorage(settings),
     suspects: new TypeOrmSuspectStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {

@@ -5,6 +5,7 @@ import { sessions } from './0003-sessions.js';
 import { signalsAndDefinitions } from './0004-signals-and-definitions.js';
 import { retriesAndDeadLetters } from './0005-retries-and-dead-letters.js';
 import { suspectsAndSentEvents } from './0006-suspects-and-sent-events.js';
+import { inbox } from './0007-inbox.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -15,6 +16,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   signalsAndDefinitions,
   retriesAndDeadLetters,
   suspectsAndSentEvents,
+  inbox,
 ];
 
 /** The table that says which migrations a schema has. */

@@ -16,10 +16,11 @@ export const insertEventsSql = (t: Tables) =>
 
 /** They have no place in the order: each waits in the side table until its time. The tenth array is their delays. */
 export const insertDelayedSql = (t: Tables) => `
-INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at)
-SELECT e.*, clock_timestamp(), 0, false, clock_timestamp() + d.ms * interval '1 millisecond'
+INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at, stamped_at)
+SELECT e.*, clock_timestamp(), 0, false, d.due, d.due
 FROM (${eventsFrom(1)} ORDER BY ordinality) e
-JOIN unnest($2::uuid[], $3::text[], $10::float8[]) AS d (event_id, destination, ms)
+JOIN (SELECT event_id, destination, clock_timestamp() + ms * interval '1 millisecond' AS due
+  FROM unnest($2::uuid[], $3::text[], $10::float8[]) AS d (event_id, destination, ms)) d
   ON d.event_id = e.event_id AND d.destination = e.destination`;
 
 /** Orders producers that do not lock what their keys stand for, until their transactions end. In the order of the locks. */

@@ -7,7 +7,8 @@ const ROUND_BYTES = 16 * 1_048_576;
 
 const COPY = `${EVENT_COLUMNS}, created_at`;
 const EVENT = `r.shard, r.event_id AS "eventId", r.destination, r.type, r.key, r.aggregate_type AS "aggregateType",
-  r.aggregate_id AS "aggregateId", r.payload, r.headers, date_part('epoch', r.created_at) * 1000 AS "createdMs"`;
+  r.aggregate_id AS "aggregateId", r.payload, r.headers, date_part('epoch', r.created_at) * 1000 AS "createdMs",
+  date_part('epoch', r.stamped_at) * 1000 AS "stampedMs"`;
 
 /**
  * The shards among $1 that worker `owner` has now. The lock orders this against a takeover: whoever takes a shard knows
@@ -104,8 +105,8 @@ export const exhaustedSql = (t: Tables) => `
 WITH ${owned(t, '$4')}, dead AS (
   DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[], $3::text[]) AS w (shard, seq, reason)
   WHERE r.shard = w.shard AND r.seq = w.seq AND r.shard IN (SELECT shard FROM owned) RETURNING r.*, w.reason AS why)
-INSERT INTO ${t.deadLetter} (${COPY}, reason, attempts)
-SELECT ${COPY}, why, attempts + 1 FROM dead ON CONFLICT (event_id, destination) DO NOTHING`;
+INSERT INTO ${t.deadLetter} (${COPY}, stamped_at, reason, attempts)
+SELECT ${COPY}, stamped_at, why, attempts + 1 FROM dead ON CONFLICT (event_id, destination) DO NOTHING`;
 
 /** The first event of a key whose head is gone is due. */
 export const promoteSql = (t: Tables) => `
@@ -135,14 +136,17 @@ UNION ALL
 ORDER BY "diedAt" DESC, "eventId" LIMIT $7`;
 };
 
+/** An event that was refused in its only attempt was delivered to nobody: its age begins anew for those who judge it. */
+const RESTAMPED = `CASE WHEN reason LIKE 'rejected:%' AND attempts = 1 THEN clock_timestamp() ELSE stamped_at END`;
+
 /** Dead ones do not block their keys, nor are they blocked: they have lost their place. Parked ones have kept it. */
 export const requeueSql = (t: Tables) => `
 WITH chosen AS (DELETE FROM ${t.deadLetter} d WHERE ${DEAD} RETURNING d.*),
 back AS (
-  INSERT INTO ${t.retry} (${COPY}, reason, attempts, blocks, next_at)
-  SELECT ${COPY}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING event_id),
+  INSERT INTO ${t.retry} (${COPY}, stamped_at, reason, attempts, blocks, next_at)
+  SELECT ${COPY}, ${RESTAMPED}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING event_id),
 freed AS (
-  UPDATE ${t.retry} d SET parked_at = NULL, next_at = clock_timestamp(), attempts = 0, reason = 'requeued'
+  UPDATE ${t.retry} d SET stamped_at = ${RESTAMPED}, parked_at = NULL, next_at = clock_timestamp(), attempts = 0, reason = 'requeued'
   WHERE ${PARKED} RETURNING event_id)
 SELECT event_id FROM back UNION ALL SELECT event_id FROM freed`;
 

@@ -20,8 +20,8 @@ SELECT EXISTS (SELECT FROM ${leaf}) AS filled, EXISTS (
 /** Behind everything that is pending, in the order in which they were written first. */
 export const republishSql = (t: Tables) => `
 WITH again AS (
-INSERT INTO ${t.outbox} (${EVENT_COLUMNS})
-SELECT ${EVENT_COLUMNS} FROM ${t.sent} s
+INSERT INTO ${t.outbox} (${EVENT_COLUMNS}, created_at)
+SELECT ${EVENT_COLUMNS}, created_at FROM ${t.sent} s
 WHERE ($1::uuid[] IS NULL OR s.event_id = ANY($1)) AND ($2::text IS NULL OR s.destination = $2)
   AND ($3::text IS NULL OR s.type = $3) AND ($4::text IS NULL OR s.key = $4)
   AND ($5::timestamptz IS NULL OR s.sent_at > $5) AND ($6::timestamptz IS NULL OR s.sent_at < $6)

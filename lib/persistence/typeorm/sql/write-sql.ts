@@ -153,8 +153,9 @@ function written(t: Tables, { delays }: WriteShape, rows: Rows): string[] {
   ];
   if (delays)
     parts.push(`postponed AS (
-  INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at)
-  SELECT ${EVENT_COLUMNS}, clock_timestamp(), 0, false, clock_timestamp() + e.delay * interval '1 millisecond'
+  INSERT INTO ${t.retry} (${EVENT_COLUMNS}, created_at, attempts, blocks, next_at, stamped_at)
+  SELECT ${EVENT_COLUMNS}, clock_timestamp(), 0, false, clock_timestamp() + e.delay * interval '1 millisecond',
+    clock_timestamp() + e.delay * interval '1 millisecond'
   FROM ${events} AND e.delay IS NOT NULL ORDER BY e.place)`);
   return parts;
 }
