@@ -150,4 +150,11 @@ export const MUTATIONS = [
     to: 'mandatory: false,',
     suite: 'test/integration/brokers/rabbitmq.spec.ts',
   },
+  {
+    name: 'a Kafka producer that goes on after a send without an answer',
+    file: 'lib/brokers/kafka/kafka-broker.ts',
+    from: 'cannot be confused with it.\n        this.link.drop(session);',
+    to: 'cannot be confused with it.',
+    suite: 'test/integration/brokers/kafka.spec.ts',
+  },
 ];
