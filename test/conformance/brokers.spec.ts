@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { InMemoryBroker } from '../../lib/index.js';
+import { KafkaBroker } from '../../lib/kafka.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
 import { RedisStreamsBroker } from '../../lib/redis.js';
+import { KafkaListener, kafkaBrokers } from '../support/brokers/kafka.js';
 import { RabbitMqListener, rabbitMqUrl } from '../support/brokers/rabbitmq.js';
 import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
@@ -67,6 +69,21 @@ describeWith(
     const options = { url: process.env['REDIS_URL'] ?? '', streamPrefix: `${unique}:` };
     const another = () => new RedisStreamsBroker(options);
     const listener = new RedisListener(options.url, options.streamPrefix);
+    return {
+      ...{ broker: another(), another, hasHeaders: true },
+      receive: (type) => listener.receive(type),
+      close: () => listener.close(),
+    };
+  }),
+);
+
+describeWith(
+  'kafka',
+  'KafkaBroker',
+  contractOf(async () => {
+    const options = { brokers: kafkaBrokers(), topicPrefix: `${unique}.` };
+    const another = () => new KafkaBroker(options);
+    const listener = await KafkaListener.on(options.brokers, options.topicPrefix);
     return {
       ...{ broker: another(), another, hasHeaders: true },
       receive: (type) => listener.receive(type),

@@ -199,4 +199,11 @@ export const MUTATIONS = [
     to: 'const never = false as boolean;',
     suite: CONFORMANCE,
   },
+  {
+    name: 'a Kafka producer that goes on after a send without an answer',
+    file: 'lib/brokers/kafka/kafka-broker.ts',
+    from: 'cannot be confused with it.\n        this.link.drop(session);',
+    to: 'cannot be confused with it.',
+    suite: 'test/integration/brokers/kafka.spec.ts',
+  },
 ];

@@ -49,6 +49,7 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     expect(names['nestjs-sagaz/microservices']).toEqual(['InMemoryContext', 'InMemoryTransport']);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
     expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);
+    expect(names['nestjs-sagaz/kafka']).toEqual(['KafkaBroker']);
     expect(names['nestjs-sagaz/redis']).toEqual(['RedisStreamsBroker']);
   });
 
@@ -57,6 +58,7 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
       const { stdout } = await run(node, [program], { cwd: project });
       expect(stdout.trim().split('\n')).toEqual([
         'SAGAZ_MISSING_PEER the package "amqplib" is not installed: npm install amqplib',
+        'SAGAZ_MISSING_PEER the package "kafkajs" is not installed: npm install kafkajs',
         'SAGAZ_MISSING_PEER the package "ioredis" is not installed: npm install ioredis@5',
       ]);
     }

@@ -4,9 +4,10 @@ import { memoryPersistence } from '../../lib/persistence/memory/memory-persisten
 import { systemClock } from '../../lib/runtime/clock.js';
 import { SagazRuntime } from '../../lib/sagaz-runtime.js';
 import { BrokerUnavailableError, InMemoryBroker, SagazOptionsError } from '../../lib/index.js';
+import { KafkaBroker, type KafkaBrokerOptions } from '../../lib/kafka.js';
 import { RabbitMqBroker, type RabbitMqBrokerOptions } from '../../lib/rabbitmq.js';
 import { RedisStreamsBroker, type RedisStreamsBrokerOptions } from '../../lib/redis.js';
-import { itemOf } from '../support/brokers/broker-item.js';
+import { itemOf, patient } from '../support/brokers/broker-item.js';
 import { MemoryLog } from '../support/memory-log.js';
 
 function faultsOf(make: () => unknown): readonly string[] {
@@ -106,6 +107,60 @@ describe('RedisStreamsBroker', () => {
     expect(faultsOf(redis({ client: 'redis' }))).toEqual([
       "client: expected a client of ioredis, and no cluster, got 'redis'",
     ]);
+  });
+});
+
+describe('KafkaBroker', () => {
+  const kafka = (options: unknown) => () => new KafkaBroker(options as KafkaBrokerOptions);
+
+  it('tells every wrong option, and nothing of a URL or of credentials', () => {
+    expect(
+      faultsOf(
+        kafka({ brokers: ['kafka://user:hunter2@host:9092'], sasl: 'hunter2', ssl: 1, compression: 'zstd' }),
+      ),
+    ).toEqual([
+      "brokers: expected an array of 'host:port', got an array",
+      'ssl: expected true, false or an object of TLS options, got 1',
+      'sasl: expected an object with a mechanism, as kafkajs takes it',
+      "compression: expected one of 'none', 'gzip', got 'zstd'",
+    ]);
+    expect(faultsOf(kafka({ brokers: 'host:9092' }))).toEqual([
+      "brokers: expected an array of 'host:port', got a text",
+    ]);
+  });
+
+  it('wants brokers or a client, and not what belongs to the other', () => {
+    const client = { producer: () => undefined, admin: () => undefined };
+    expect(faultsOf(kafka({}))).toEqual(['brokers, client: expected one of the two']);
+    expect(faultsOf(kafka({ client, clientId: 'mine', ssl: true }))).toEqual([
+      'clientId, ssl: of no use beside client, which has its own',
+    ]);
+    expect(faultsOf(kafka({ client: {} }))).toEqual([
+      'client: expected a client of kafkajs, got a value of type Object',
+    ]);
+  });
+
+  // One node alone always has enough of them: here the answer of a cluster is made up.
+  it('no event is at fault when the cluster has too few replicas', async () => {
+    let answer: Error | undefined = Object.assign(new Error('fewer in-sync replicas than required'), {
+      type: 'NOT_ENOUGH_REPLICAS',
+    });
+    const nothing = () => Promise.resolve();
+    const client = {
+      producer: () => ({
+        ...{ connect: nothing, disconnect: nothing },
+        sendBatch: () => (answer ? Promise.reject(answer) : Promise.resolve()),
+      }),
+      admin: () => ({ connect: nothing, disconnect: nothing, describeCluster: nothing }),
+    };
+    const broker = new KafkaBroker({ client } as unknown as KafkaBrokerOptions);
+    const batch = [itemOf({ type: 'a' }), itemOf({ type: 'b' })];
+    const outcomes = await broker.publish(batch, patient());
+    expect(outcomes.map(({ status }) => status)).toEqual(['retryable', 'retryable']);
+    await expect(broker.ping()).rejects.toThrow('NOT_ENOUGH_REPLICAS');
+    answer = undefined;
+    expect(await broker.publish(batch, patient())).toEqual([{ status: 'ok' }, { status: 'ok' }]);
+    await broker.ping();
   });
 });
 

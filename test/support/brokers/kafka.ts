@@ -1,0 +1,76 @@
+import { Kafka, logLevel, type Admin, type Consumer, type IHeaders } from 'kafkajs';
+import type { ReceivedMessage } from '../../conformance/broker.contract.js';
+
+export const kafkaBrokers = () => (process.env['KAFKA_BROKERS'] ?? '').split(',');
+
+/** A message as it stands in a topic. */
+export interface KafkaRecord {
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Makes topics, and reads them beside the library. */
+export class KafkaListener {
+  private readonly consumers: Consumer[] = [];
+  private readonly topics = new Set<string>();
+
+  private constructor(
+    readonly kafka: Kafka,
+    readonly admin: Admin,
+    private readonly prefix: string,
+  ) {}
+
+  static async on(brokers: string[], prefix: string): Promise<KafkaListener> {
+    const kafka = new Kafka({ brokers, clientId: 'listener', logLevel: logLevel.NOTHING });
+    const admin = kafka.admin();
+    await admin.connect();
+    return new KafkaListener(kafka, admin, prefix);
+  }
+
+  async create(type: string, settings: Record<string, string> = {}, partitions = 1): Promise<string> {
+    const topic = `${this.prefix}${type}`;
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    await this.admin.createTopics({
+      ...{ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, configEntries }] },
+    });
+    this.topics.add(topic);
+    return topic;
+  }
+
+  /** Records of a topic as they come. */
+  async records(type: string): Promise<readonly KafkaRecord[]> {
+    const records: KafkaRecord[] = [];
+    await this.read(type, (record) => records.push(record));
+    return records;
+  }
+
+  /** Messages as they come, of envelope `nest`. */
+  async receive(type: string): Promise<readonly ReceivedMessage[]> {
+    const received: ReceivedMessage[] = [];
+    await this.read(type, ({ value = '', headers }) => received.push({ type, payload: value, headers }));
+    return received;
+  }
+
+  private async read(type: string, take: (record: KafkaRecord) => void): Promise<void> {
+    const topic = `${this.prefix}${type}`;
+    if (!this.topics.has(topic)) await this.create(type);
+    const consumer = this.kafka.consumer({ groupId: `of-${topic}` });
+    this.consumers.push(consumer);
+    await consumer.connect();
+    await consumer.subscribe({ topics: [topic], fromBeginning: true });
+    const textOf = (headers: IHeaders = {}) =>
+      Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+    await consumer.run({
+      eachMessage: async ({ message: { key, value, headers } }) =>
+        take({ key: String(key), value: value?.toString(), headers: textOf(headers) }),
+    });
+  }
+
+  /** Ends the consumers, and removes the topics. */
+  async close(): Promise<void> {
+    await Promise.all(this.consumers.map((consumer) => consumer.disconnect()));
+    if (this.topics.size > 0) await this.admin.deleteTopics({ topics: [...this.topics] });
+    await this.admin.disconnect();
+  }
+}
