@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { ClientProxyFactory, ServerTCP, Transport } from '@nestjs/microservices';
 import { InMemoryBroker } from '../../lib/index.js';
 import { KafkaBroker } from '../../lib/kafka.js';
+import { ClientProxyBroker } from '../../lib/microservices.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
 import { RedisStreamsBroker } from '../../lib/redis.js';
 import { KafkaListener, kafkaBrokers } from '../support/brokers/kafka.js';
 import { RabbitMqListener, rabbitMqUrl } from '../support/brokers/rabbitmq.js';
 import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
+import { freePort } from '../support/services/free-port.js';
 import { brokerContract, type BrokerUnderTest, type ReceivedMessage } from './broker.contract.js';
 
 const unique = `sagaz-test-${randomBytes(4).toString('hex')}`;
@@ -44,6 +47,27 @@ describe(
       ...{ broker, receive, another: () => new InMemoryBroker() },
       hasHeaders: true,
       close: async () => undefined,
+    };
+  }),
+);
+
+describe(
+  'ClientProxyBroker, by TCP',
+  contractOf(async () => {
+    const options = { host: '127.0.0.1', port: await freePort() };
+    const server = new ServerTCP(options);
+    await new Promise<void>((resolve) => server.listen(() => resolve()));
+    const another = () =>
+      new ClientProxyBroker({ client: ClientProxyFactory.create({ transport: Transport.TCP, options }) });
+    const receive = async (type: string) => {
+      const received: ReceivedMessage[] = [];
+      const take = async (data: unknown) => void received.push({ type, payload: JSON.stringify(data) });
+      server.addHandler(type, take as never, true);
+      return received;
+    };
+    return {
+      ...{ broker: another(), another, receive, hasHeaders: false },
+      close: async () => server.close(),
     };
   }),
 );

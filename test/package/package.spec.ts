@@ -46,7 +46,11 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     expect(names['nestjs-sagaz']).toEqual(
       expect.arrayContaining(['Compensate', 'Outbox', 'Saga', 'SagaOrchestrator', 'SagaStep', 'SagazModule']),
     );
-    expect(names['nestjs-sagaz/microservices']).toEqual(['InMemoryContext', 'InMemoryTransport']);
+    expect(names['nestjs-sagaz/microservices']).toEqual([
+      'ClientProxyBroker',
+      'InMemoryContext',
+      'InMemoryTransport',
+    ]);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
     expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);
     expect(names['nestjs-sagaz/kafka']).toEqual(['KafkaBroker']);

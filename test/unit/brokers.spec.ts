@@ -1,3 +1,4 @@
+import { ClientProxyFactory, ServerTCP, Transport } from '@nestjs/microservices';
 import { cloudEvent, cloudEventAttributes, nestEvent } from '../../lib/brokers/envelope.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
@@ -5,9 +6,11 @@ import { systemClock } from '../../lib/runtime/clock.js';
 import { SagazRuntime } from '../../lib/sagaz-runtime.js';
 import { BrokerUnavailableError, InMemoryBroker, SagazOptionsError } from '../../lib/index.js';
 import { KafkaBroker, type KafkaBrokerOptions } from '../../lib/kafka.js';
+import { ClientProxyBroker, type ClientProxyBrokerOptions } from '../../lib/microservices.js';
 import { RabbitMqBroker, type RabbitMqBrokerOptions } from '../../lib/rabbitmq.js';
 import { RedisStreamsBroker, type RedisStreamsBrokerOptions } from '../../lib/redis.js';
 import { itemOf, patient } from '../support/brokers/broker-item.js';
+import { freePort } from '../support/services/free-port.js';
 import { MemoryLog } from '../support/memory-log.js';
 
 function faultsOf(make: () => unknown): readonly string[] {
@@ -161,6 +164,43 @@ describe('KafkaBroker', () => {
     answer = undefined;
     expect(await broker.publish(batch, patient())).toEqual([{ status: 'ok' }, { status: 'ok' }]);
     await broker.ping();
+  });
+});
+
+describe('ClientProxyBroker', () => {
+  const proxy = (options: unknown) => () => new ClientProxyBroker(options as ClientProxyBrokerOptions);
+
+  it('wants a client', () => {
+    expect(faultsOf(proxy({ client: 'nats://user:hunter2@host' }))).toEqual([
+      'client: expected a client of @nestjs/microservices, got a text',
+    ]);
+  });
+
+  it("a server that is not there is an outage, and an event without payload is nobody else's fault", async () => {
+    const port = await freePort();
+    const options = { host: '127.0.0.1', port };
+    const client = () => ClientProxyFactory.create({ transport: Transport.TCP, options });
+    const broker = new ClientProxyBroker({ client: client() });
+    await expect(broker.connect()).rejects.toMatchObject({
+      code: 'SAGAZ_BROKER_UNAVAILABLE',
+      refused: false,
+    });
+    const [outcome] = await broker.publish([itemOf({ type: 'a' })], patient());
+    expect(outcome?.status).toBe('retryable');
+    await expect(broker.ping()).rejects.toThrow();
+    await broker.close();
+
+    const server = new ServerTCP(options);
+    await new Promise<void>((resolve) => server.listen(() => resolve()));
+    const other = new ClientProxyBroker({ client: client() });
+    const batch = [null, { n: 1 }].map((payload) => itemOf({ type: 'a', payload }));
+    expect(await other.publish(batch, patient())).toEqual([
+      { status: 'rejected', reason: 'no_payload' },
+      { status: 'ok' },
+    ]);
+    await other.ping();
+    await other.close();
+    server.close();
   });
 });
 
