@@ -37,6 +37,10 @@ export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orch
 export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
 export { OutboxAdmin, type DeadLetterQuery } from './admin/outbox-admin.js';
+export {
+  IdempotentConsumer,
+  type IdempotentConsumerOptions,
+} from './decorators/idempotent-consumer.decorator.js';
 export { InboxStorage, type InboxResult } from './inbox/inbox-storage.js';
 export type { InboxMessageRef } from './inbox/consumer-inbox.js';
 export type { ActionResult, BarrierCommand, KnownAction, UndoResult } from './inbox/barrier-storage.js';
@@ -83,7 +87,9 @@ export {
   DuplicateCopyError,
   FencedError,
   IllegalTransitionError,
+  InboxTransportError,
   MemoryInProductionError,
+  MessageExpiredError,
   MissingPeerError,
   NoEffectError,
   NonRetryableError,

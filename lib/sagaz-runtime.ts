@@ -96,8 +96,14 @@ export class SagazRuntime {
       leads: async () => (await persistence.workers.first()) === identity.id,
     });
     const { resolveManager, inbox } = options;
-    const { window: windowMs, onExpired, barrierRetention: barrierRetentionMs } = inbox;
-    this.inbox = new ConsumerInbox({ telemetry, storage: persistence.inbox, windowMs, onExpired });
+    const { window: windowMs, onExpired, maxDeliveries, barrierRetention: barrierRetentionMs } = inbox;
+    this.inbox = new ConsumerInbox({
+      telemetry,
+      storage: persistence.inbox,
+      windowMs,
+      onExpired,
+      maxDeliveries,
+    });
     this.barrier = new SagaBarrier(persistence.barrier);
     const { inbox: messages, barrier } = persistence;
     this.inboxKeeper = new InboxKeeper({

@@ -7,6 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { refuseNoAck } from './discovery/inbox-transports.js';
 import { exploreListeners } from './discovery/listener-explorer.js';
 import { feed } from './discovery/listener-feed.js';
 import { exploreSagas } from './discovery/saga-explorer.js';
@@ -33,7 +34,7 @@ export class SagazLifecycle
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
-    @Inject(ModulesContainer) modules: ModulesContainer,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
     for (const module of modules.values()) {
       if (module.providers.has(LIFECYCLE)) module.distance = 0;
@@ -43,7 +44,8 @@ export class SagazLifecycle
   async onModuleInit(): Promise<void> {
     this.refuseSecondModule();
     this.refuseUnnamedChoice();
-    const { runtime, discovery, scanner, log } = this;
+    const { runtime, discovery, scanner, log, modules } = this;
+    refuseNoAck({ discovery, scanner, modules });
     const { registry } = runtime;
     exploreSagas({ discovery, scanner, log, registry });
     const listeners = exploreListeners({ discovery, scanner, registry });

@@ -7,6 +7,7 @@ export interface ConsumerInboxSettings<Tx> {
   readonly storage: InboxStorage<Tx>;
   readonly windowMs: number;
   readonly onExpired: 'dead-letter' | 'process';
+  readonly maxDeliveries: number;
   readonly telemetry: Telemetry;
 }
 
@@ -62,6 +63,11 @@ export class ConsumerInbox<Tx = unknown> {
   /** That of the transaction of `process` around the call. */
   get manager(): Tx | undefined {
     return this.settings.storage.currentTransaction();
+  }
+
+  /** Deliveries of a message that may fail, unless its consumer says otherwise. */
+  get maxDeliveries(): number {
+    return this.settings.maxDeliveries;
   }
 
   /** Counts a delivery that failed. @returns how many did, with this one */

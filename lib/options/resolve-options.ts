@@ -74,6 +74,7 @@ const read = section({
   inbox: section({
     window: duration('7d', { min: 60_000 }),
     onExpired: oneOf(['dead-letter', 'process'], 'dead-letter'),
+    maxDeliveries: integer(10),
     barrierRetention: duration('400d', { min: 60_000 }),
   }),
   payload: section({ maxBytes: integer(1_048_576) }),

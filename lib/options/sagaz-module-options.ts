@@ -89,6 +89,8 @@ export interface InboxOptions {
   window?: Duration | undefined;
   /** What becomes of a message that is older: nobody knows whether it has taken effect. Default `'dead-letter'`. */
   onExpired?: 'dead-letter' | 'process' | undefined;
+  /** Deliveries of a message to an `@IdempotentConsumer` that may fail; then it is a dead letter of its transport. Default 10. */
+  maxDeliveries?: number | undefined;
   /** For how long a participant remembers what it did and undid: longer than any saga takes. Default `'400d'`. */
   barrierRetention?: Duration | undefined;
 }

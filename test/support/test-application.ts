@@ -1,5 +1,6 @@
 import { Module, type DynamicModule, type INestApplication, type Provider, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import type { MicroserviceOptions } from '@nestjs/microservices';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { MessageBroker, SagazModule, type InMemoryBroker, type SagazModuleOptions } from '../../lib/index.js';
 import { InMemoryTransport } from '../../lib/microservices.js';
@@ -10,6 +11,8 @@ export interface TestApplicationOptions {
   readonly sagaz?: SagazModuleOptions;
   readonly providers?: readonly Provider[];
   readonly controllers?: readonly Type[];
+  /** Transports beside the one of an in-memory broker. */
+  readonly microservices?: readonly MicroserviceOptions[];
   readonly imports?: readonly (Type | DynamicModule)[];
 }
 
@@ -29,6 +32,7 @@ export async function startApplication(options: TestApplicationOptions): Promise
   const app = testing.createNestApplication({ logger: false });
   const broker = app.get<InMemoryBroker>(MessageBroker);
   if (broker.kind === 'memory') app.connectMicroservice({ strategy: new InMemoryTransport(broker) });
+  for (const microservice of options.microservices ?? []) app.connectMicroservice(microservice);
   await app.startAllMicroservices();
   return app.init();
 }

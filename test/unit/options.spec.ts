@@ -105,7 +105,12 @@ describe('resolveOptions', () => {
         },
         strict: false,
       },
-      inbox: { window: 604_800_000, onExpired: 'dead-letter', barrierRetention: 34_560_000_000 },
+      inbox: {
+        window: 604_800_000,
+        onExpired: 'dead-letter',
+        maxDeliveries: 10,
+        barrierRetention: 34_560_000_000,
+      },
       outbox: {
         ...{ batchSize: 1000, publishTimeout: 10_000, pollInterval: 25, maxPollInterval: 1_000 },
         notify: true,

@@ -249,3 +249,13 @@ export class BrokerUnavailableError extends SagazError {
     super(`${place} ${refused ? 'refuses this client' : 'is not available'}: ${reason}`);
   }
 }
+
+/** A transport that cannot repeat a message, or a message without an id. */
+export class InboxTransportError extends SagazError {
+  readonly code = 'SAGAZ_INBOX_TRANSPORT';
+}
+
+/** A message is older than the window, so nobody knows whether it has taken effect. */
+export class MessageExpiredError extends SagazError {
+  readonly code = 'SAGAZ_MESSAGE_EXPIRED';
+}

@@ -1,0 +1,231 @@
+import 'reflect-metadata';
+import { Controller, Inject, type INestApplication } from '@nestjs/common';
+import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
+import { connect } from 'amqplib';
+import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
+import { uuidV7 } from '../../lib/events/uuid-v7.js';
+import {
+  ConsumerInbox,
+  IdempotentConsumer,
+  InMemoryBroker,
+  MessageBroker,
+  Outbox,
+  SagazModule,
+} from '../../lib/index.js';
+import { RabbitMqBroker } from '../../lib/rabbitmq.js';
+import { Test } from '@nestjs/testing';
+import { describeWith } from '../support/requirement.js';
+import { startApplication } from '../support/test-application.js';
+import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
+import { until } from '../support/until.js';
+
+interface Paid {
+  readonly order: number;
+  readonly poison?: boolean;
+  /** How often its handler fails. */
+  readonly failures?: number;
+}
+
+const failed = new Map<number, number>();
+
+@Controller()
+class Billing {
+  constructor(
+    @Inject(ConsumerInbox) private readonly inbox: ConsumerInbox,
+    @Inject(Outbox) private readonly outbox: Outbox,
+  ) {}
+
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('billing', { maxDeliveries: 3 })
+  async bill(@Payload() { order, poison = false, failures = 0 }: Paid) {
+    await this.inbox.manager?.query('INSERT INTO bill VALUES ($1)', [order]);
+    await this.outbox.publish({ type: 'bill.made', payload: order });
+    const before = failed.get(order) ?? 0;
+    failed.set(order, before + 1);
+    if (poison || before < failures) throw new Error('no paper');
+  }
+}
+
+/** A second consumer of the same event. */
+@Controller()
+class Mail {
+  constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
+
+  @EventPattern<string>('bill.made')
+  @IdempotentConsumer('mail')
+  async send(@Payload() order: number) {
+    await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
+  }
+}
+
+/** Brings every event as often as it is told. */
+class RepeatingBroker extends InMemoryBroker {
+  times = 3;
+
+  override async publish(
+    batch: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly PublishOutcome[]> {
+    for (let n = 1; n < this.times; n++) await super.publish(batch, signal);
+    return super.publish(batch, signal);
+  }
+}
+
+describeWith('postgres', 'an @IdempotentConsumer', () => {
+  let database: ApplicationDatabase;
+  let app: INestApplication | undefined;
+
+  beforeEach(async () => {
+    failed.clear();
+    database = await applicationDatabase();
+    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await database.close();
+  });
+
+  const ids = async (table: string) =>
+    (await database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`)).map(
+      ({ id }) => id,
+    );
+  const publish = (...orders: readonly Paid[]) =>
+    app!
+      .get(Outbox)
+      .transaction(() =>
+        app!.get(Outbox).publish(orders.map((payload) => ({ type: 'order.paid', payload }))),
+      );
+  const outbox = { retry: { initialInterval: 5, maxInterval: 20 } };
+  const start = async (broker: MessageBroker) => {
+    app = await startApplication({
+      ...{ url: database.url, controllers: [Billing, Mail], sagaz: { broker, outbox } },
+    });
+    return app;
+  };
+
+  it('takes each message once, however often it comes, in one transaction with what it writes', async () => {
+    await start(new RepeatingBroker());
+    await publish({ order: 1 }, { order: 2, failures: 2 });
+    await until(async () => (await ids('mail')).length === 2);
+    expect([await ids('bill'), await ids('mail')]).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+    expect([failed.get(1), failed.get(2)]).toEqual([1, 3]);
+  });
+
+  it('gives a message up after so many failures, and keeps nothing of it', async () => {
+    await start(new InMemoryBroker());
+    await publish({ order: 1, poison: true }, { order: 2 });
+    await until(async () => (await ids('mail')).length === 1 && failed.get(1) === 3);
+    await until(async () => {
+      const left = await database.dataSource.query<unknown[]>(
+        'SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry',
+      );
+      return left.length === 0;
+    });
+    expect([await ids('bill'), failed.get(1)]).toEqual([[2], 3]);
+  });
+
+  it('is refused for a handler without a name, or a number of deliveries that is none', () => {
+    expect(() => IdempotentConsumer('')).toThrow('the name of the consumer');
+    expect(() => IdempotentConsumer('a', { maxDeliveries: 0 })).toThrow(
+      'maxDeliveries: expected a whole number',
+    );
+  });
+});
+
+describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Nest', () => {
+  const url = process.env['RABBITMQ_URL'] ?? '';
+  let database: ApplicationDatabase;
+  let app: INestApplication | undefined;
+  let names: { readonly exchange: string; readonly queue: string; readonly dead: string };
+
+  beforeEach(async () => {
+    failed.clear();
+    database = await applicationDatabase();
+    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+    const id = uuidV7();
+    names = { exchange: `events-${id}`, queue: `billing-${id}`, dead: `dead-${id}` };
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    await channel.assertQueue(names.dead);
+    await connection.close();
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await database.close();
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    await channel.deleteQueue(names.queue);
+    await channel.deleteQueue(names.dead);
+    await channel.deleteExchange(names.exchange);
+    await connection.close();
+  });
+
+  const transport = (noAck: boolean): MicroserviceOptions => ({
+    transport: Transport.RMQ,
+    options: {
+      ...{
+        urls: [url],
+        queue: names.queue,
+        exchange: names.exchange,
+        exchangeType: 'topic',
+        wildcards: true,
+        noAck,
+      },
+      queueOptions: {
+        ...{ durable: true, deadLetterExchange: '', deadLetterRoutingKey: names.dead },
+      },
+      prefetchCount: 20,
+    },
+  });
+  const start = async () => {
+    app = await startApplication({
+      ...{ url: database.url, controllers: [Billing, Mail], microservices: [transport(false)] },
+      sagaz: { broker: new RabbitMqBroker({ url, exchange: names.exchange }) },
+    });
+    return app;
+  };
+  const rows = async (table: string) =>
+    (await database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`)).map(
+      ({ id }) => id,
+    );
+  const publish = (...orders: readonly Paid[]) =>
+    app!
+      .get(Outbox)
+      .transaction(() =>
+        app!.get(Outbox).publish(orders.map((payload) => ({ type: 'order.paid', payload }))),
+      );
+
+  it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter exchange', async () => {
+    await start();
+    await publish({ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true });
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const counts = async () => [
+      (await channel.checkQueue(names.queue)).messageCount,
+      (await channel.checkQueue(names.dead)).messageCount,
+    ];
+    await until(async () => (await counts())[1] === 1 && (await rows('mail')).length === 2, 20_000);
+    expect([await rows('bill'), await rows('mail'), await counts()]).toEqual([
+      [1, 2],
+      [1, 2],
+      [0, 1],
+    ]);
+    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    await connection.close();
+  }, 40_000);
+
+  it('(pitfall 28) is refused at boot on a transport that takes messages for done before they are', async () => {
+    const testing = await Test.createTestingModule({
+      imports: [SagazModule.forRoot({ storage: 'memory' })],
+      controllers: [Billing],
+    }).compile();
+    const refused = testing.createNestApplication({ logger: false });
+    refused.connectMicroservice(transport(true));
+    await expect(refused.init()).rejects.toThrow(/"billing"\) could lose some: set noAck: false/);
+  });
+});
