@@ -38,9 +38,18 @@ export async function openLibrary(url: string, { groupCommit = true } = {}): Pro
 
 /** The relay of one process, which starts at once; sagas are left alone. */
 export async function openRelay(url: string, broker: MessageBroker): Promise<{ close(): Promise<void> }> {
-  const { runtime, close } = await openRuntime(url, { broker, worker: { sagas: false } }, {});
-  await runtime.begin();
+  const { begin, close } = await prepareRelay(url, broker);
+  await begin();
   return { close };
+}
+
+/** The same, which starts when it is told to. */
+export async function prepareRelay(
+  url: string,
+  broker: MessageBroker,
+): Promise<{ begin(): Promise<void>; close(): Promise<void> }> {
+  const { runtime, close } = await openRuntime(url, { broker, worker: { sagas: false } }, {});
+  return { begin: () => runtime.begin(), close };
 }
 
 /** A process that writes events in transactions of its own, and leaves the rest to others. */

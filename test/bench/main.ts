@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Figure } from './bench.js';
 import { readCommand, UsageError, type Command } from './command-line.js';
 import { growthBench } from './growth/growth.bench.js';
+import { brokersBench } from './outbox/brokers.bench.js';
 import { drainBench } from './outbox/drain.bench.js';
 import { enqueueBench } from './outbox/enqueue.bench.js';
 import { latencyBench } from './outbox/latency.bench.js';
@@ -11,7 +12,15 @@ import { surroundings, table } from './report.js';
 import { sagasBench } from './sagas/sagas.bench.js';
 import { takeoverBench } from './takeover/takeover.bench.js';
 
-const BENCHES = [sagasBench, takeoverBench, growthBench, drainBench, latencyBench, enqueueBench];
+const BENCHES = [
+  sagasBench,
+  takeoverBench,
+  growthBench,
+  drainBench,
+  brokersBench,
+  latencyBench,
+  enqueueBench,
+];
 
 async function main(args: readonly string[]): Promise<void> {
   const { bench, json, quick }: Command = readCommand(args, BENCHES);

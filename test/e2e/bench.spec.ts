@@ -18,6 +18,10 @@ const DRAIN = [
   ...['ratioToBare', 'oneKeyToOurs', 'readerToClean', 'writerToClean'],
 ];
 
+const BROKERS = ['rabbitmq', 'kafka', 'redis'];
+const ofBroker = (name: string) =>
+  ['Ours', 'Bare', 'Raw', 'BareRatio', 'RawRatio'].map((figure) => `${name}${figure}`);
+
 const GROWTH = ['empty200', 'full200', 'ratioToEmpty', 'claimP50Ms', 'claimP99Ms'];
 
 const bench = (...args: string[]) => run(process.execPath, ['dist/bench/main.js', ...args]);
@@ -56,6 +60,16 @@ describeWith('postgres', 'npm run bench', () => {
     for (const [field, value] of Object.entries(figures)) expect([field, value > 0]).toEqual([field, true]);
   });
 
+  it('takes events to the brokers that are there in the outbox-brokers bench', async () => {
+    const { RABBITMQ_URL, KAFKA_BROKERS, REDIS_URL } = process.env;
+    const there = [RABBITMQ_URL, KAFKA_BROKERS, REDIS_URL];
+    const file = path.join(folder, 'brokers.json');
+    await bench('outbox-brokers', '--quick', '--json', file);
+    const figures = JSON.parse(await readFile(file, 'utf8')) as Record<string, number>;
+    expect(Object.keys(figures)).toEqual(BROKERS.filter((_, n) => there[n]).flatMap(ofBroker));
+    for (const [field, value] of Object.entries(figures)) expect([field, value > 0]).toEqual([field, true]);
+  });
+
   it.each(['latency', 'enqueue'])('writes events in the %s bench', async (name) => {
     const { stdout } = await bench(name, '--quick');
     expect(stdout).toMatch(/^(p99Ms|ratio) +[\d.,]+/m);
@@ -88,6 +102,17 @@ it('has every figure of the benches in the reference', async () => {
   const [, section = ''] = page.split('## `npm run bench -- sagas`');
   const listed = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, field]) => field);
   expect(new Set(listed)).toEqual(
-    new Set([...QUICK, ...OF_PEERS, ...GROWTH, ...DRAIN, 'p50Ms', 'p99Ms', 'business', 'withEvent', 'ratio']),
+    new Set([
+      ...QUICK,
+      ...OF_PEERS,
+      ...GROWTH,
+      ...DRAIN,
+      ...BROKERS.flatMap(ofBroker),
+      'p50Ms',
+      'p99Ms',
+      'business',
+      'withEvent',
+      'ratio',
+    ]),
   );
 });

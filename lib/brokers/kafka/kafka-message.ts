@@ -14,6 +14,7 @@ export interface KafkaMessage {
 
 /** Of a record beside key, value and headers, at most. */
 const RECORD_OVERHEAD = 64;
+const HEADER_OVERHEAD = 8;
 
 export function kafkaMessage(
   item: PublishItem,
@@ -22,16 +23,10 @@ export function kafkaMessage(
 ): Omit<KafkaMessage, 'index'> {
   const own = item.headers;
   const headers = envelope === 'cloudevents' ? { ...own, ...binaryHeaders(item, own) } : own;
-  const value = Buffer.from(item.payload);
-  const headerBytes = Object.entries(headers).reduce(
-    (sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text) + 8,
-    0,
-  );
-  return {
-    topic,
-    message: { key: item.key, value, headers },
-    bytes: value.length + Buffer.byteLength(item.key) + headerBytes + RECORD_OVERHEAD,
-  };
+  let bytes = RECORD_OVERHEAD + Buffer.byteLength(item.payload) + Buffer.byteLength(item.key);
+  for (const name in headers)
+    bytes += HEADER_OVERHEAD + Buffer.byteLength(name) + Buffer.byteLength(headers[name] ?? '');
+  return { topic, message: { key: item.key, value: item.payload, headers }, bytes };
 }
 
 /** The binary mode of CloudEvents: attributes are headers, the value is the data. */
