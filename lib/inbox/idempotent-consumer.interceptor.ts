@@ -6,7 +6,7 @@ import {
   type ExecutionContext,
   type NestInterceptor,
 } from '@nestjs/common';
-import { defer, ignoreElements, lastValueFrom, type Observable } from 'rxjs';
+import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { errorText } from '../runtime/error-text.js';
 import { MessageExpiredError } from '../saga/state/errors.js';
 import { ConsumerInbox } from './consumer-inbox.js';
@@ -25,7 +25,8 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     const consumer = consumerOf(context.getHandler());
     if (!consumer || context.getType() !== 'rpc') return next.handle();
     const delivery = deliveryOf(context.switchToRpc().getContext<unknown>());
-    return defer(() => this.process(consumer, delivery, next)).pipe(ignoreElements());
+    // Kafka's transport wants a value.
+    return defer(() => this.process(consumer, delivery, next));
   }
 
   private async process(consumer: Consumer, delivery: Delivery, next: CallHandler): Promise<void> {

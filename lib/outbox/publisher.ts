@@ -137,13 +137,14 @@ export class Publisher {
   }
 }
 
-/** Headers are put together when a broker asks for them. */
+/** Headers are put together when a broker asks for them first. */
 class OutboxItem implements PublishItem {
   readonly eventId: string;
   readonly type: string;
   readonly key: string;
   readonly payload: string;
   readonly #event: Publishable;
+  #headers: Readonly<Record<string, string>> | undefined;
 
   constructor(event: Publishable) {
     this.#event = event;
@@ -154,8 +155,12 @@ class OutboxItem implements PublishItem {
   }
 
   get headers(): Readonly<Record<string, string>> {
+    return (this.#headers ??= this.allHeaders());
+  }
+
+  private allHeaders(): Readonly<Record<string, string>> {
     const { eventId: id, type, key, headers, createdMs, stampedMs } = this.#event;
-    const own = JSON.parse(headers) as Record<string, string>;
+    const own = headers === '{}' ? {} : (JSON.parse(headers) as Record<string, string>);
     const stamp = typeof stampedMs === 'number' ? { stampedAt: new Date(stampedMs).toISOString() } : {};
     return { ...own, id, type, key, occurredAt: new Date(createdMs).toISOString(), ...stamp };
   }

@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { Controller, Inject, type INestApplication } from '@nestjs/common';
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { connect } from 'amqplib';
+import { logLevel } from 'kafkajs';
 import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import {
@@ -12,8 +13,10 @@ import {
   Outbox,
   SagazModule,
 } from '../../lib/index.js';
+import { KafkaBroker } from '../../lib/kafka.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
 import { Test } from '@nestjs/testing';
+import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
 import { describeWith } from '../support/requirement.js';
 import { startApplication } from '../support/test-application.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -228,4 +231,55 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     refused.connectMicroservice(transport(true));
     await expect(refused.init()).rejects.toThrow(/"billing"\) could lose some: set noAck: false/);
   });
+});
+
+describeWith('kafka', 'an @IdempotentConsumer on the Kafka transport of Nest', () => {
+  let database: ApplicationDatabase;
+  let listener: KafkaListener;
+  let app: INestApplication | undefined;
+
+  beforeEach(async () => {
+    failed.clear();
+    database = await applicationDatabase();
+    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+    listener = await KafkaListener.on(kafkaBrokers(), '');
+    await listener.create('order.paid');
+    await listener.create('bill.made');
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await listener.close();
+    await database.close();
+  });
+
+  it('repeats what failed, and leaves poison to the dead-letter topic', async () => {
+    const dead = await listener.records('order.paid.dead-letter');
+    const transport: MicroserviceOptions = {
+      transport: Transport.KAFKA,
+      options: {
+        client: { brokers: kafkaBrokers(), logLevel: logLevel.NOTHING },
+        ...{ consumer: { groupId: `billing-${uuidV7()}` }, subscribe: { fromBeginning: true } },
+      },
+    };
+    app = await startApplication({
+      ...{ url: database.url, controllers: [Billing, Mail], microservices: [transport] },
+      sagaz: { broker: new KafkaBroker({ brokers: kafkaBrokers() }) },
+    });
+    const outbox = app.get(Outbox);
+    const orders: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
+    await outbox.transaction(() =>
+      outbox.publish(orders.map((payload) => ({ type: 'order.paid', key: 'k', payload }))),
+    );
+    const mailed = () => database.dataSource.query<{ id: number }[]>('SELECT id FROM mail ORDER BY id');
+    await until(async () => dead.length === 1 && (await mailed()).length === 2, 40_000);
+    const billed = await database.dataSource.query<{ id: number }[]>('SELECT id FROM bill ORDER BY id');
+    expect([billed, await mailed()]).toEqual([
+      [{ id: 1 }, { id: 2 }],
+      [{ id: 1 }, { id: 2 }],
+    ]);
+    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    expect(JSON.parse(dead[0]?.value ?? 'null')).toEqual(orders[2]);
+    expect(dead[0]?.headers).toMatchObject({ error: 'no paper', type: 'order.paid' });
+  }, 90_000);
 });
