@@ -13,6 +13,7 @@ const LOCAL = {
 const PROGRAMS = {
   RABBITMQ_SERVER: ['/usr/lib/rabbitmq/bin/rabbitmq-server', 'rabbitmq-server'],
   REDIS_SERVER: ['/usr/bin/redis-server', 'redis-server'],
+  OPENSSL: ['/usr/bin/openssl', 'openssl'],
 };
 
 /**
