@@ -9,10 +9,15 @@ import {
 import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { errorText } from '../runtime/error-text.js';
 import { MessageExpiredError } from '../saga/state/errors.js';
-import { ConsumerInbox } from './consumer-inbox.js';
+import { ConsumerInbox, type InboxMessageRef } from './consumer-inbox.js';
 import { deliveryOf, type Delivery } from './delivery.js';
 import { consumerOf, type Consumer } from './consumer.js';
 import type { InboxResult } from './inbox-storage.js';
+
+interface Failed {
+  readonly delivery: Delivery;
+  readonly message: InboxMessageRef;
+}
 
 /** Runs an event handler in the transaction in which its message is noted, and settles the delivery by what becomes of it. */
 @Injectable()
@@ -37,7 +42,7 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
         lastValueFrom(next.handle(), { defaultValue: undefined }),
       );
     } catch (error) {
-      return this.fail(consumer, delivery, error);
+      return this.fail(consumer, { delivery, message }, error);
     }
     if (result.status === 'busy')
       return delivery.repeat(new Error('another delivery of this message is being processed'));
@@ -49,9 +54,8 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     await delivery.giveUp(expired);
   }
 
-  private async fail(consumer: Consumer, delivery: Delivery, cause: unknown): Promise<void> {
+  private async fail(consumer: Consumer, { delivery, message }: Failed, cause: unknown): Promise<void> {
     const error = cause instanceof Error ? cause : new Error(errorText(cause));
-    const message = messageOf(consumer, delivery);
     const limit = consumer.maxDeliveries ?? this.inbox.maxDeliveries;
     // When even that cannot be stored, it is not the message's fault.
     const failures = await this.inbox.failures(message, consumer.name, error).catch(() => 0);
@@ -63,7 +67,7 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
   }
 }
 
-function messageOf({ onExpired }: Consumer, { messageId: id, headers }: Delivery) {
+function messageOf({ onExpired }: Consumer, { messageId: id, headers }: Delivery): InboxMessageRef {
   const text = headers['stampedAt'] ?? headers['occurredAt'] ?? headers['ce_time'];
   const stamp = text === undefined ? undefined : new Date(text);
   const isDate = stamp !== undefined && !Number.isNaN(stamp.getTime());

@@ -7,6 +7,7 @@ import { BlockedKeys } from './blocked-keys.js';
 import type { PendingEvent } from './outbox-storage.js';
 import type { PublishedGroup } from './publisher.js';
 import type { PublishOutcome } from '../events/publish.js';
+import { DEATHS_ALONE, KILLER } from './suspicions.js';
 import {
   isGone,
   type Buried,
@@ -32,10 +33,8 @@ export interface OutboxRetrySettings {
 /** Keys tried in one round, and events of each. */
 const ROUND_LIMIT = 100;
 const INTERVAL_MS = 250;
-/** An event that was on its way so often when its publisher died goes alone from then on ... */
+/** An event that was on its way so often when its publisher died goes alone from then on. */
 const DEATHS_UNTIL_ALONE = 2;
-/** ... and so often alone, it has killed it. */
-const DEATHS_ALONE = 3;
 
 /**
  * Events in trouble, off the way of all others. One that failed waits in the side table for its next attempt, and later
@@ -140,8 +139,7 @@ export class OutboxRetries {
     const { storage, identity } = this.settings;
     const deadly = events.find(({ flights }) => flights >= DEATHS_UNTIL_ALONE);
     if (deadly && deadly.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
-      const reason = `killer: ${DEATHS_ALONE} publishers died while it was the only event in flight`;
-      await this.settle([this.giveUp(deadly, reason)]);
+      await this.settle([this.giveUp(deadly, KILLER)]);
       return [];
     }
     const going = deadly ? [deadly] : events;

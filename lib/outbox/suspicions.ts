@@ -21,7 +21,8 @@ export interface Focus {
 const ALONE = 2;
 const FEW = 32;
 /** An event that was alone in flight so often when its publisher died has killed it. */
-const DEATHS = 3;
+export const DEATHS_ALONE = 3;
+export const KILLER = `killer: ${DEATHS_ALONE} publishers died while it was the only event in flight`;
 
 /**
  * Finds an event that kills whoever publishes it. When a worker dies while it publishes, any event of its last batches may
@@ -78,8 +79,8 @@ export class Suspicions {
       await storage.accuse(identity.id, shards);
       return events;
     }
-    if ((await storage.accuseAlone(identity.id, event)) <= DEATHS) return events;
-    await bury(events, `killer: ${DEATHS} publishers died while it was the only event in flight`);
+    if ((await storage.accuseAlone(identity.id, event)) <= DEATHS_ALONE) return events;
+    await bury(events, KILLER);
     return [];
   }
 

@@ -79,8 +79,7 @@ export class RedisStreamsBroker extends MessageBroker {
     if (!ended) this.link.drop(client);
     if (!ended || !this.options.trim) return;
     const published = batch.filter((_, index) => outcomes[index] === OK);
-    if (this.options.trim)
-      this.trimmer.trim(client, new Set(published.map(({ type }) => this.streamOf(type))));
+    this.trimmer.trim(client, new Set(published.map(({ type }) => this.streamOf(type))));
   }
 
   private async pipelined(client: Redis, items: readonly PublishItem[]): Promise<PublishOutcome[]> {
