@@ -51,7 +51,7 @@ export class SignalTooLateError extends SagazHttpError {
   readonly status = 409;
 }
 
-/** A change of state that the table of legal transitions does not hold. */
+/** An action of an operator, or a change of state, that the state of the saga does not allow. */
 export class IllegalTransitionError extends SagazHttpError {
   readonly code = 'SAGAZ_ILLEGAL_TRANSITION';
   readonly status = 409;
