@@ -84,6 +84,7 @@ export { SagazTelemetry, type SagazEvents } from './runtime/telemetry.js';
 
 export { SagazError } from './saga/state/sagaz.error.js';
 export {
+  AdminUnguardedError,
   BrokerUnavailableError,
   CompensationFailedError,
   DefinitionChangedError,

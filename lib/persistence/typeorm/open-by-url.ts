@@ -11,10 +11,13 @@ export interface DatabaseChoice {
   readonly connectTimeoutMs: number;
 }
 
+/** A migration reads beside its transaction. */
+const CONNECTIONS = 2;
+
 function dataSourceOf({ url, schema, connectTimeoutMs }: DatabaseChoice): DataSource {
   return new DataSource({
     type: 'postgres',
-    ...{ url, schema, connectTimeoutMS: connectTimeoutMs, poolSize: 1 },
+    ...{ url, schema, connectTimeoutMS: connectTimeoutMs, poolSize: CONNECTIONS },
     applicationName: 'nestjs-sagaz cli',
   });
 }

@@ -215,6 +215,11 @@ export class DuplicateCopyError extends SagazError {
   readonly code = 'SAGAZ_DUPLICATE_COPY';
 }
 
+/** The routes of operators were to be mounted without guards, and nobody said that they are public. */
+export class AdminUnguardedError extends SagazError {
+  readonly code = 'SAGAZ_ADMIN_UNGUARDED';
+}
+
 /** The reply to a COMMIT was lost: it may have happened. The saga is claimed anew and its journal tells. */
 export class CommitUnknownError extends SagazError {
   readonly code = 'SAGAZ_COMMIT_UNKNOWN';
