@@ -14,9 +14,12 @@ import {
   SagazModule,
 } from '../../lib/index.js';
 import { KafkaBroker } from '../../lib/kafka.js';
+import { RedisStreamsTransport } from '../../lib/microservices.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
+import { RedisStreamsBroker } from '../../lib/redis.js';
 import { Test } from '@nestjs/testing';
 import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
+import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
 import { startApplication } from '../support/test-application.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -282,4 +285,52 @@ describeWith('kafka', 'an @IdempotentConsumer on the Kafka transport of Nest', (
     expect(JSON.parse(dead[0]?.value ?? 'null')).toEqual(orders[2]);
     expect(dead[0]?.headers).toMatchObject({ error: 'no paper', type: 'order.paid' });
   }, 90_000);
+});
+
+describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
+  const url = process.env['REDIS_URL'] ?? '';
+  let database: ApplicationDatabase;
+  let app: INestApplication | undefined;
+
+  beforeEach(async () => {
+    failed.clear();
+    database = await applicationDatabase();
+    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await database.close();
+  });
+
+  it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter stream', async () => {
+    const streamPrefix = `${uuidV7()}:`;
+    const streams = new RedisListener(url, streamPrefix);
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
+    app = await startApplication({
+      ...{ url: database.url, controllers: [Billing, Mail], microservices: [{ strategy }] },
+      sagaz: { broker: new RedisStreamsBroker({ url, streamPrefix }) },
+    });
+    const outbox = app.get(Outbox);
+    const orders: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
+    await outbox.transaction(() =>
+      outbox.publish(orders.map((payload) => ({ type: 'order.paid', key: 'k', payload }))),
+    );
+    const rows = (table: string) =>
+      database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`);
+    const dead = () => streams.entries('order.paid.dead-letter');
+    await until(async () => (await dead()).length === 1 && (await rows('mail')).length === 2);
+    expect([await rows('bill'), await rows('mail')]).toEqual([
+      [{ id: 1 }, { id: 2 }],
+      [{ id: 1 }, { id: 2 }],
+    ]);
+    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    expect(await dead()).toMatchObject([{ data: JSON.stringify(orders[2]), error: 'no paper' }]);
+    await until(
+      async () =>
+        ((await streams.client.xpending(`${streamPrefix}order.paid`, 'billing')) as [number])[0] === 0,
+    );
+    await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
+    await streams.close();
+  }, 40_000);
 });
