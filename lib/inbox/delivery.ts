@@ -1,4 +1,6 @@
 import { InboxTransportError } from '../saga/state/errors.js';
+import { idOf, textsOf } from './message-parts.js';
+import { rabbitMqDelivery, type RabbitMqShape } from './rabbitmq-delivery.js';
 
 /** A message on its way to a handler, whatever transport brought it. */
 export interface Delivery {
@@ -49,48 +51,6 @@ function ownDelivery(context: OwnShape): Delivery {
   };
 }
 
-interface RabbitMqMessage {
-  readonly properties: {
-    readonly messageId?: unknown;
-    readonly headers?: Readonly<Record<string, unknown>> | undefined;
-  };
-}
-
-interface RabbitMqShape {
-  getMessage(): RabbitMqMessage;
-  getChannelRef(): {
-    ack(message: RabbitMqMessage): void;
-    nack(message: RabbitMqMessage, allUpTo: boolean, requeue: boolean): void;
-  };
-}
-
-/** Before a message that failed goes back to its queue, which would bring it again at once. */
-const REPEAT_PAUSE_MS = 200;
-
-function rabbitMqDelivery(context: RabbitMqShape): Delivery {
-  const message = context.getMessage();
-  const channel = context.getChannelRef();
-  const headers = textsOf(message.properties.headers ?? {});
-  const { messageId = headers['id'] } = message.properties;
-  return {
-    messageId: idOf(messageId, 'the property messageId'),
-    headers,
-    accept: () => {
-      channel.ack(message);
-      return Promise.resolve();
-    },
-    repeat: async () => {
-      await new Promise((resolve) => setTimeout(resolve, REPEAT_PAUSE_MS));
-      channel.nack(message, false, true);
-    },
-    // To the dead-letter exchange of the queue.
-    giveUp: () => {
-      channel.nack(message, false, false);
-      return Promise.resolve();
-    },
-  };
-}
-
 interface KafkaMessage {
   readonly key?: unknown;
   readonly value?: unknown;
@@ -122,20 +82,6 @@ function kafkaDelivery(context: KafkaShape): Delivery {
 /** Nest has parsed it. */
 function rawOf(value: unknown): unknown {
   return Buffer.isBuffer(value) || typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function textsOf(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  const texts = Object.entries(headers).flatMap(([name, value]) =>
-    typeof value === 'string' || Buffer.isBuffer(value) ? [[name, value.toString()] as const] : [],
-  );
-  return Object.fromEntries(texts);
-}
-
-function idOf(id: unknown, place: string): string {
-  if (typeof id === 'string' && id !== '') return id;
-  throw new InboxTransportError(
-    `a message has no id, so nobody can tell whether it came before: ${place} is missing`,
-  );
 }
 
 function isMethod(shape: Shape, name: string): boolean {

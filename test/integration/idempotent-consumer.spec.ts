@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, Inject, type INestApplication } from '@nestjs/common';
+import { Controller, Inject, type INestApplication, type Type } from '@nestjs/common';
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
@@ -60,6 +60,18 @@ class Mail {
   @EventPattern<string>('bill.made')
   @IdempotentConsumer('mail')
   async send(@Payload() order: number) {
+    await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
+  }
+}
+
+/** A second consumer in the application of the first. */
+@Controller()
+class Audit {
+  constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
+
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('audit')
+  async note(@Payload() { order }: Paid) {
     await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
   }
 }
@@ -188,9 +200,9 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       prefetchCount: 20,
     },
   });
-  const start = async () => {
+  const start = async (...controllers: Type[]) => {
     app = await startApplication({
-      ...{ url: database.url, controllers: [Billing, Mail], microservices: [transport(false)] },
+      ...{ url: database.url, controllers, microservices: [transport(false)] },
       sagaz: { broker: new RabbitMqBroker({ url, exchange: names.exchange }) },
     });
     return app;
@@ -207,7 +219,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       );
 
   it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter exchange', async () => {
-    await start();
+    await start(Billing, Mail);
     await publish({ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true });
     const connection = await connect(url);
     const channel = await connection.createChannel();
@@ -222,6 +234,24 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       [0, 1],
     ]);
     expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    await connection.close();
+  }, 40_000);
+
+  it('settles a message that two consumers of one application get once, when both are done with it', async () => {
+    await start(Billing, Audit);
+    const orders = Array.from({ length: 20 }, (_, order) => ({
+      order,
+      poison: order === 7,
+      failures: order % 3,
+    }));
+    await publish(...orders);
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const dead = async () => (await channel.checkQueue(names.dead)).messageCount;
+    await until(async () => (await rows('bill')).length === 19 && (await dead()) >= 1, 20_000);
+    const all = orders.map(({ order }) => order);
+    expect([await rows('bill'), await rows('mail')]).toEqual([all.filter((order) => order !== 7), all]);
+    expect([await dead(), (await channel.checkQueue(names.queue)).messageCount]).toEqual([1, 0]);
     await connection.close();
   }, 40_000);
 

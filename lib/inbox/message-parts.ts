@@ -1,0 +1,17 @@
+import { InboxTransportError } from '../saga/state/errors.js';
+
+/** Headers that are texts, also where a transport gives them as bytes. */
+export function textsOf(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const texts = Object.entries(headers).flatMap(([name, value]) =>
+    typeof value === 'string' || Buffer.isBuffer(value) ? [[name, value.toString()] as const] : [],
+  );
+  return Object.fromEntries(texts);
+}
+
+/** @throws InboxTransportError when it is none */
+export function idOf(id: unknown, place: string): string {
+  if (typeof id === 'string' && id !== '') return id;
+  throw new InboxTransportError(
+    `a message has no id, so nobody can tell whether it came before: ${place} is missing`,
+  );
+}
