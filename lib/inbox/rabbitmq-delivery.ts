@@ -1,5 +1,4 @@
-import type { Delivery } from './delivery.js';
-import { idOf, textsOf } from './message-parts.js';
+import { idOf, textsOf, type Delivery } from './delivery.js';
 
 interface RabbitMqMessage {
   readonly properties: {

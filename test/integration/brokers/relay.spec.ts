@@ -1,17 +1,17 @@
-import { connect, type ChannelModel, type ConsumeMessage } from 'amqplib';
+import { connect } from 'amqplib';
 import { uuidV7 } from '../../../lib/events/uuid-v7.js';
-import type { MessageBroker } from '../../../lib/index.js';
-import { KafkaBroker } from '../../../lib/kafka.js';
 import { RabbitMqBroker } from '../../../lib/rabbitmq.js';
 import { RedisStreamsBroker } from '../../../lib/redis.js';
-import { KafkaListener } from '../../support/brokers/kafka.js';
+import {
+  killedKafka,
+  killedRabbitMq,
+  killedRedis,
+  type KilledServer,
+} from '../../support/brokers/killed-server.js';
 import { RedisListener } from '../../support/brokers/redis.js';
 import { rabbitMqUrl } from '../../support/brokers/rabbitmq.js';
 import { describeWith } from '../../support/requirement.js';
 import { startSagaProcess, stopSagaProcesses } from '../../support/saga-process.js';
-import { PrivateKafka } from '../../support/services/private-kafka.js';
-import { RabbitMqNode } from '../../support/services/rabbitmq-node.js';
-import { RedisServer } from '../../support/services/redis-server.js';
 import { applicationDatabase, type ApplicationDatabase } from '../../support/test-data-source.js';
 import { until } from '../../support/until.js';
 
@@ -65,9 +65,9 @@ describeWith('rabbitmq', 'the relay and two brokers', () => {
 });
 
 for (const [service, name, start] of [
-  ['rabbitmq-server', 'a RabbitMQ', rabbitMq],
-  ['kafka', 'a Kafka', kafka],
-  ['redis-server', 'a Redis', redis],
+  ['rabbitmq-server', 'a RabbitMQ', killedRabbitMq],
+  ['kafka', 'a Kafka', killedKafka],
+  ['redis-server', 'a Redis', killedRedis],
 ] as const)
   describeWith(service, `the relay and ${name} that is killed under load`, () => {
     const EVENTS = 6_000;
@@ -112,7 +112,9 @@ for (const [service, name, start] of [
       await until(async () => (await left()).length === 0, 60_000);
 
       const first = new Map<number, string>();
-      await server.read((n, key) => first.has(n) || first.set(n, key));
+      await server.read('counted', ({ payload, headers }) => {
+        if (!first.has(payload as number)) first.set(payload as number, headers['key'] ?? '');
+      });
       await until(() => first.size === EVENTS, 30_000);
       const last = new Map<string, number>();
       const inversions = [...first].filter(([n, key]) => {
@@ -124,78 +126,3 @@ for (const [service, name, start] of [
       await stopSagaProcesses();
     }, 180_000);
   });
-
-/** A server of the test's own. */
-interface KilledServer {
-  readonly broker: MessageBroker;
-  /** kill -9. */
-  kill(): Promise<void>;
-  up(): Promise<void>;
-  /** Everything that it has, in its order. */
-  read(take: (n: number, key: string) => void): Promise<void>;
-  remove(): Promise<void>;
-}
-
-async function rabbitMq(): Promise<KilledServer> {
-  const node = await RabbitMqNode.start();
-  const setUp = await connect(node.url);
-  const channel = await setUp.createChannel();
-  await channel.assertExchange('saga-events', 'topic', { durable: true });
-  await channel.assertQueue('all', { durable: true });
-  await channel.bindQueue('all', 'saga-events', '#');
-  await setUp.close();
-  let reading: ChannelModel | undefined;
-  return {
-    broker: new RabbitMqBroker({ url: node.url, heartbeat: '1s' }),
-    kill: () => node.kill(),
-    up: () => node.up(),
-    remove: async () => {
-      await reading?.close();
-      await node.remove();
-    },
-    read: async (take) => {
-      reading = await connect(node.url);
-      const reader = await reading.createChannel();
-      const receive = (message: ConsumeMessage | null) => {
-        if (!message) return;
-        const { data } = JSON.parse(message.content.toString()) as { data: number };
-        take(data, String((message.properties.headers ?? {})['key']));
-      };
-      await reader.consume('all', receive, { noAck: true });
-    },
-  };
-}
-
-async function kafka(): Promise<KilledServer> {
-  const node = await PrivateKafka.start();
-  const listener = await KafkaListener.on(node.brokers, '');
-  await listener.create('counted', {}, 3);
-  await listener.admin.disconnect();
-  return {
-    broker: new KafkaBroker({ brokers: node.brokers }),
-    kill: () => node.kill(),
-    up: () => node.up(),
-    remove: async () => {
-      await listener.admin.connect();
-      await listener.close();
-      await node.remove();
-    },
-    read: (take) => listener.read('counted', ({ key, value = '' }) => take(Number(value), key)),
-  };
-}
-
-async function redis(): Promise<KilledServer> {
-  const server = await RedisServer.start();
-  return {
-    broker: new RedisStreamsBroker({ url: server.url }),
-    kill: () => server.kill(),
-    up: () => server.up(),
-    remove: () => server.remove(),
-    read: async (take) => {
-      const streams = new RedisListener(server.url, '');
-      for (const { data = '', headers = '' } of await streams.entries('counted'))
-        take(Number(data), (JSON.parse(headers) as { key: string }).key);
-      await streams.close();
-    },
-  };
-}
