@@ -33,7 +33,7 @@ function packages(names) {
 }
 
 const brokerRooms = Object.entries(CLIENTS).map(([name, clients]) => {
-  const neighbours = name === 'microservices' ? ['^lib/brokers/memory/'] : [];
+  const neighbours = name === 'microservices' ? ['^lib/brokers/(memory|redis)/'] : [];
   const allowed = [...LEAVES, STATE, BROKER_PORT, ...neighbours, ...packages(clients)];
   return room(
     `broker-${name}`,
@@ -164,7 +164,10 @@ const everywhere = [
   ...['microservices', 'rabbitmq', 'kafka', 'redis'].map((name) =>
     forbid(
       `optional-room-${name}-stays-off-the-root`,
-      { path: '^lib/', pathNot: `^lib/(brokers/${name}/|${name}\\.ts$|testing/)` },
+      {
+        path: '^lib/',
+        pathNot: `^lib/(brokers/(${name}|microservices)/|(${name}|microservices)\\.ts$|testing/)`,
+      },
       { path: `^lib/brokers/${name}/` },
       'The root entry must load without optional peers, types included.',
     ),

@@ -10,7 +10,8 @@ import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { errorText } from '../runtime/error-text.js';
 import { MessageExpiredError } from '../saga/state/errors.js';
 import { ConsumerInbox, type InboxMessageRef } from './consumer-inbox.js';
-import { deliveryOf, type Delivery } from './delivery.js';
+import { deliveryOf } from './delivery-of.js';
+import type { Delivery } from './delivery.js';
 import { consumerOf, type Consumer } from './consumer.js';
 import type { InboxResult } from './inbox-storage.js';
 

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { InMemoryBroker } from '../brokers/memory/in-memory-broker.js';
 import type { MessageBroker } from '../brokers/message-broker.js';
 import type { EventRules } from '../events/event-factory.js';
@@ -16,6 +14,7 @@ import {
   sectionOrFalse,
   text,
 } from '../runtime/readers.js';
+import { processName } from '../runtime/process-name.js';
 import { SAGA_DEFAULTS, sagaFields } from '../saga/definition/saga-options.js';
 import { SagazOptionsError } from '../saga/state/errors.js';
 import { broker, brokers, matches, routes } from './broker-options.js';
@@ -133,5 +132,5 @@ function resolveWorker(worker: Given['worker']): ResolvedOptions['worker'] {
   const none = { sagas: false, outbox: false, maxSagas: 0, lease: 10_000, id: undefined };
   const own = worker === false ? none : worker;
   // A name may come back after a crash; what the process before it owned must not look like this one's.
-  return { ...own, id: `${own.id ?? `${hostname()}-${process.pid}`}-${randomBytes(4).toString('hex')}` };
+  return { ...own, id: processName(own.id) };
 }

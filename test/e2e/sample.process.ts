@@ -5,6 +5,7 @@ import { EventEmitter, once } from 'node:events';
 const ENTRIES = {
   main: '01-order-service/main',
   orders: '01-order-service/orders',
+  events: '02-order-events/main',
   booking: '05-booking/main',
 } as const;
 

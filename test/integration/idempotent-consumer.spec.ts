@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, Inject, type INestApplication } from '@nestjs/common';
+import { Controller, Inject, type INestApplication, type Type } from '@nestjs/common';
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
@@ -14,9 +14,12 @@ import {
   SagazModule,
 } from '../../lib/index.js';
 import { KafkaBroker } from '../../lib/kafka.js';
+import { RedisStreamsTransport } from '../../lib/microservices.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
+import { RedisStreamsBroker } from '../../lib/redis.js';
 import { Test } from '@nestjs/testing';
 import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
+import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
 import { startApplication } from '../support/test-application.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -57,6 +60,18 @@ class Mail {
   @EventPattern<string>('bill.made')
   @IdempotentConsumer('mail')
   async send(@Payload() order: number) {
+    await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
+  }
+}
+
+/** A second consumer in the application of the first. */
+@Controller()
+class Audit {
+  constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
+
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('audit')
+  async note(@Payload() { order }: Paid) {
     await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
   }
 }
@@ -185,9 +200,9 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       prefetchCount: 20,
     },
   });
-  const start = async () => {
+  const start = async (...controllers: Type[]) => {
     app = await startApplication({
-      ...{ url: database.url, controllers: [Billing, Mail], microservices: [transport(false)] },
+      ...{ url: database.url, controllers, microservices: [transport(false)] },
       sagaz: { broker: new RabbitMqBroker({ url, exchange: names.exchange }) },
     });
     return app;
@@ -204,7 +219,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       );
 
   it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter exchange', async () => {
-    await start();
+    await start(Billing, Mail);
     await publish({ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true });
     const connection = await connect(url);
     const channel = await connection.createChannel();
@@ -219,6 +234,24 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       [0, 1],
     ]);
     expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    await connection.close();
+  }, 40_000);
+
+  it('settles a message that two consumers of one application get once, when both are done with it', async () => {
+    await start(Billing, Audit);
+    const orders = Array.from({ length: 20 }, (_, order) => ({
+      order,
+      poison: order === 7,
+      failures: order % 3,
+    }));
+    await publish(...orders);
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const dead = async () => (await channel.checkQueue(names.dead)).messageCount;
+    await until(async () => (await rows('bill')).length === 19 && (await dead()) >= 1, 20_000);
+    const all = orders.map(({ order }) => order);
+    expect([await rows('bill'), await rows('mail')]).toEqual([all.filter((order) => order !== 7), all]);
+    expect([await dead(), (await channel.checkQueue(names.queue)).messageCount]).toEqual([1, 0]);
     await connection.close();
   }, 40_000);
 
@@ -282,4 +315,52 @@ describeWith('kafka', 'an @IdempotentConsumer on the Kafka transport of Nest', (
     expect(JSON.parse(dead[0]?.value ?? 'null')).toEqual(orders[2]);
     expect(dead[0]?.headers).toMatchObject({ error: 'no paper', type: 'order.paid' });
   }, 90_000);
+});
+
+describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
+  const url = process.env['REDIS_URL'] ?? '';
+  let database: ApplicationDatabase;
+  let app: INestApplication | undefined;
+
+  beforeEach(async () => {
+    failed.clear();
+    database = await applicationDatabase();
+    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+  });
+  afterEach(async () => {
+    await app?.close();
+    app = undefined;
+    await database.close();
+  });
+
+  it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter stream', async () => {
+    const streamPrefix = `${uuidV7()}:`;
+    const streams = new RedisListener(url, streamPrefix);
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
+    app = await startApplication({
+      ...{ url: database.url, controllers: [Billing, Mail], microservices: [{ strategy }] },
+      sagaz: { broker: new RedisStreamsBroker({ url, streamPrefix }) },
+    });
+    const outbox = app.get(Outbox);
+    const orders: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
+    await outbox.transaction(() =>
+      outbox.publish(orders.map((payload) => ({ type: 'order.paid', key: 'k', payload }))),
+    );
+    const rows = (table: string) =>
+      database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`);
+    const dead = () => streams.entries('order.paid.dead-letter');
+    await until(async () => (await dead()).length === 1 && (await rows('mail')).length === 2);
+    expect([await rows('bill'), await rows('mail')]).toEqual([
+      [{ id: 1 }, { id: 2 }],
+      [{ id: 1 }, { id: 2 }],
+    ]);
+    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    expect(await dead()).toMatchObject([{ data: JSON.stringify(orders[2]), error: 'no paper' }]);
+    await until(
+      async () =>
+        ((await streams.client.xpending(`${streamPrefix}order.paid`, 'billing')) as [number])[0] === 0,
+    );
+    await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
+    await streams.close();
+  }, 40_000);
 });

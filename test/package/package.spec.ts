@@ -50,6 +50,8 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
       'ClientProxyBroker',
       'InMemoryContext',
       'InMemoryTransport',
+      'RedisStreamsContext',
+      'RedisStreamsTransport',
     ]);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
     expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);

@@ -2,7 +2,7 @@ import type { Redis, RedisOptions } from 'ioredis';
 import { errorText } from '../../runtime/error-text.js';
 import { BrokerUnavailableError, MissingPeerError } from '../../saga/state/errors.js';
 import { loadPeer } from '../load-peer.js';
-import type { ResolvedRedisOptions } from './redis-options.js';
+import type { RedisPlace } from './redis-options.js';
 
 const REFUSALS =
   /^(Ready check failed: )?(WRONGPASS|NOAUTH|NOPERM|ERR invalid (password|DB))|DB index is out of range/;
@@ -23,7 +23,7 @@ const SETTINGS: RedisOptions = {
 };
 
 /** @throws BrokerUnavailableError MissingPeerError */
-export async function connectRedis(options: ResolvedRedisOptions): Promise<Redis> {
+export async function connectRedis(options: RedisPlace): Promise<Redis> {
   const client = await newClient(options);
   // ioredis tells the caller that the connection is closed, and the reason only here.
   let reason: unknown;
@@ -47,7 +47,7 @@ export function end(client: Redis): void {
  * Asks for a write that writes nothing, since a server may answer and yet refuse what it is given: for want of memory or
  * disk, or because it is a replica. @throws the server's refusal
  */
-export async function probe(client: Redis, { streamPrefix }: ResolvedRedisOptions): Promise<void> {
+export async function probe(client: Redis, { streamPrefix }: RedisPlace): Promise<void> {
   try {
     await client.xadd(`${streamPrefix}nestjs-sagaz:ping`, 'NOMKSTREAM', '*', 'ping', '1');
   } catch (error) {
@@ -62,10 +62,7 @@ export function isDeniedKey(text: string): boolean {
 }
 
 /** The error to tell of, without credentials: ioredis's own holds the arguments of the command, AUTH's too. */
-export function unavailable(
-  { address, client }: ResolvedRedisOptions,
-  error: unknown,
-): BrokerUnavailableError {
+export function unavailable({ address, client }: RedisPlace, error: unknown): BrokerUnavailableError {
   if (error instanceof BrokerUnavailableError) return error;
   const text = errorText(error);
   const { code } = Object(error) as { code?: unknown };
@@ -74,8 +71,8 @@ export function unavailable(
   return new BrokerUnavailableError(`Redis at ${place}`, address?.hide(text) ?? text, refused);
 }
 
-async function newClient({ address, client }: ResolvedRedisOptions): Promise<Redis> {
-  if (client) return client.duplicate(SETTINGS);
+async function newClient({ address, client }: RedisPlace): Promise<Redis> {
+  if (client) return client.duplicate({ ...SETTINGS, keyPrefix: '' });
   try {
     const ioredis = await loadPeer('ioredis', 'ioredis@5', () => import('ioredis'));
     return new ioredis.Redis(address?.url.href ?? '', SETTINGS);

@@ -19,30 +19,52 @@ export interface RedisStreamsBrokerOptions extends EnvelopeOptions {
   trim?: false | 'minid' | undefined;
 }
 
-export interface ResolvedRedisOptions {
+/** Where Redis is, and how streams are called there. */
+export interface RedisPlace {
   readonly address: BrokerAddress | undefined;
   readonly client: Redis | undefined;
-  readonly envelope: Envelope;
   readonly streamPrefix: string;
+}
+
+export interface ResolvedRedisOptions extends RedisPlace {
+  readonly envelope: Envelope;
   readonly trim: false | 'minid';
 }
 
-const read = section({
-  envelope: envelope(),
+/** Readers of what says where Redis is. */
+export const REDIS_PLACE = {
   url: optional(brokerAddress('redis', 'rediss')),
   client: redisClient(),
   streamPrefix: text(),
-  trim: trimming(),
-});
+};
+
+const read = section({ ...REDIS_PLACE, envelope: envelope(), trim: trimming() });
 
 /** @throws SagazOptionsError with every fault at once */
 export function resolveRedisOptions(options: RedisStreamsBrokerOptions): ResolvedRedisOptions {
   const faults: string[] = [];
-  const { url: address, streamPrefix = '', ...rest } = read(options, new Place('', faults));
-  const given = [options.url, options.client].filter((it) => it !== undefined).length;
-  if (given !== 1) faults.push('url, client: expected one of the two');
+  const { envelope, trim, ...place } = read(options, new Place('', faults));
+  const resolved = { ...redisPlace(options, place, faults), envelope, trim };
   if (faults.length > 0) throw new SagazOptionsError(faults, 'RedisStreamsBroker');
-  return { ...rest, address, streamPrefix };
+  return resolved;
+}
+
+interface GivenPlace {
+  readonly url: BrokerAddress | undefined;
+  readonly client: Redis | undefined;
+  readonly streamPrefix: string | undefined;
+}
+
+/** @param given as the user wrote it @param place as it was read */
+export function redisPlace(
+  given: { readonly url?: unknown; readonly client?: unknown },
+  { url, client, streamPrefix = '' }: GivenPlace,
+  faults: string[],
+): RedisPlace {
+  if ((given.url === undefined) === (given.client === undefined))
+    faults.push('url, client: expected one of the two');
+  // ioredis puts its prefix before the keys of some commands only, so it is ours to do.
+  return { address: url, client, streamPrefix: `${client?.options?.keyPrefix ?? ''}${streamPrefix}` };
 }
 
 function optional<T>(reader: Reader<T>): Reader<T | undefined> {

@@ -8,7 +8,8 @@ import { itemOf, itemsOf, patient } from '../../support/brokers/broker-item.js';
 import { KafkaListener } from '../../support/brokers/kafka.js';
 import { describeWith } from '../../support/requirement.js';
 import { freePort } from '../../support/services/free-port.js';
-import { launchKafka, startKafka, stopKafka, type KafkaNode } from '../../support/services/kafka.mjs';
+import { PrivateKafka } from '../../support/services/private-kafka.js';
+import { startTlsProxy, type TlsProxy } from '../../support/services/tls-proxy.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 import { until } from '../../support/until.js';
 
@@ -34,8 +35,9 @@ class ListenerModule {}
 
 /** One node for all of it, reached through a network that fails when it is told to: it takes several seconds to start. */
 describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
-  let node: KafkaNode;
+  let node: PrivateKafka;
   let proxy: TcpProxy;
+  let tls: TlsProxy | undefined;
   let address: string;
   let sasl: string;
   let listener: KafkaListener;
@@ -47,18 +49,21 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     return broker;
   };
   beforeAll(async () => {
-    const [port, saslPort] = [await freePort(), await freePort()];
+    const [port, saslPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
     proxy = await TcpProxy.to(port);
+    tls = process.env['OPENSSL'] ? await startTlsProxy(tlsPort) : undefined;
     [address, sasl] = [`127.0.0.1:${proxy.port}`, `127.0.0.1:${saslPort}`];
-    const controller = `127.0.0.1:${await freePort()}`;
-    node = await startKafka({
-      port,
+    node = await PrivateKafka.start({
+      ...{ port, advertised: address },
+      listeners: [
+        { name: 'SASL_PLAINTEXT', protocol: 'SASL_PLAINTEXT', port: saslPort },
+        // Clients come to it through a proxy that speaks TLS to them.
+        { name: 'TLS', protocol: 'SASL_PLAINTEXT', port: tlsPort, advertisedPort: tls?.port ?? tlsPort },
+      ],
       settings: {
-        listeners: `PLAINTEXT://127.0.0.1:${port},SASL_PLAINTEXT://${sasl},CONTROLLER://${controller}`,
-        'advertised.listeners': `PLAINTEXT://${address},SASL_PLAINTEXT://${sasl}`,
-        'controller.quorum.bootstrap.servers': controller,
         'sasl.enabled.mechanisms': 'PLAIN',
         'listener.name.sasl_plaintext.plain.sasl.jaas.config': JAAS,
+        'listener.name.tls.plain.sasl.jaas.config': JAAS,
       },
     });
     listener = await KafkaListener.on([address], '');
@@ -70,7 +75,8 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
   afterAll(async () => {
     await listener.close();
     await proxy.close();
-    await stopKafka(node);
+    await tls?.close();
+    await node.remove();
   }, 60_000);
 
   it('pitfall 26: a payload with fields of a record arrives as it is, with its key and headers', async () => {
@@ -178,6 +184,28 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     expect(statuses(outcomes)).toEqual(['retryable']);
   });
 
+  describeWith('openssl', 'over TLS', () => {
+    const options = (password: string) => ({
+      ...{ brokers: [`127.0.0.1:${tls?.port}`], ssl: { ca: [tls?.certificate ?? ''] } },
+      sasl: { mechanism: 'plain', username: 'admin', password } as const,
+    });
+
+    it('publishes with a certificate that it is told to trust, and with a password', async () => {
+      const broker = await open(options('right'));
+      const records = await listener.records('secured');
+      expect(await broker.publish([itemOf({ type: 'secured' })], patient())).toEqual([OK]);
+      await until(() => records.length === 1);
+    });
+
+    it('refuses one that it does not trust, without a word of the password', async () => {
+      const broker = new KafkaBroker({ ...options('s3cret'), ssl: true });
+      const error = await broker.connect().then(() => undefined, String);
+      expect(error).toMatch(/self.signed certificate/i);
+      expect(error).not.toContain('s3cret');
+      await broker.close();
+    });
+  });
+
   it('after a reply that was lost, takes no other event for a repeat', async () => {
     const broker = await open();
     const records = await listener.records('numbered');
@@ -207,11 +235,11 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
       const batch = left.slice(0, 500);
       const publishing = broker.publish(batch, AbortSignal.timeout(10_000));
       if (round % 9 === 0) setImmediate(() => proxy.cut());
-      if (round === 20) process.kill(node.pid, 'SIGKILL');
+      if (round === 20) await node.kill();
       const outcomes = await publishing;
       const first = outcomes.findIndex(({ status }) => status !== 'ok');
       left.splice(0, first === -1 ? batch.length : first);
-      if (round === 20) node = await launchKafka(node.folder);
+      if (round === 20) await node.up();
       if (first === -1) continue;
       trouble += 1;
       await until(

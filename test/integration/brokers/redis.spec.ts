@@ -172,6 +172,18 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
       expect(left.length).toBeLessThanOrEqual(701);
     });
 
+    it('trims the streams of a client with a key prefix too', async () => {
+      await admin.client.xgroup('CREATE', 'app:read', 'all', '0', 'MKSTREAM');
+      const client = new Redis(server.url, { keyPrefix: 'app:', lazyConnect: true });
+      const broker = await open({ client });
+      await broker.publish(itemsOf('read', 300), patient());
+      await admin.client.xgroup('SETID', 'app:read', 'all', '$');
+      const trimming = await open({ client, trim: 'minid' });
+      await trimming.publish(itemsOf('read', 1), patient());
+      await trimming.close();
+      expect(await admin.client.xlen('app:read')).toBeLessThan(300);
+    });
+
     it('leaves a stream alone that nobody reads', async () => {
       const broker = await open({ trim: 'minid' });
       await broker.publish(itemsOf('unread', 300), patient());

@@ -1,12 +1,17 @@
-import { connect, type ConsumeMessage } from 'amqplib';
+import { connect } from 'amqplib';
 import { uuidV7 } from '../../../lib/events/uuid-v7.js';
 import { RabbitMqBroker } from '../../../lib/rabbitmq.js';
 import { RedisStreamsBroker } from '../../../lib/redis.js';
+import {
+  killedKafka,
+  killedRabbitMq,
+  killedRedis,
+  type KilledServer,
+} from '../../support/brokers/killed-server.js';
 import { RedisListener } from '../../support/brokers/redis.js';
 import { rabbitMqUrl } from '../../support/brokers/rabbitmq.js';
 import { describeWith } from '../../support/requirement.js';
 import { startSagaProcess, stopSagaProcesses } from '../../support/saga-process.js';
-import { RabbitMqNode } from '../../support/services/rabbitmq-node.js';
 import { applicationDatabase, type ApplicationDatabase } from '../../support/test-data-source.js';
 import { until } from '../../support/until.js';
 
@@ -59,73 +64,65 @@ describeWith('rabbitmq', 'the relay and two brokers', () => {
   });
 });
 
-describeWith('rabbitmq-server', 'the relay and a RabbitMQ that is killed under load', () => {
-  const EVENTS = 6_000;
-  const KEYS = 23;
-  let database: ApplicationDatabase;
-  let node: RabbitMqNode;
-  beforeAll(async () => {
-    database = await applicationDatabase();
-    node = await RabbitMqNode.start();
-  }, 120_000);
-  afterAll(async () => {
-    await stopSagaProcesses();
-    await node.remove();
-    await database.close();
-  }, 60_000);
+for (const [service, name, start] of [
+  ['rabbitmq-server', 'a RabbitMQ', killedRabbitMq],
+  ['kafka', 'a Kafka', killedKafka],
+  ['redis-server', 'a Redis', killedRedis],
+] as const)
+  describeWith(service, `the relay and ${name} that is killed under load`, () => {
+    const EVENTS = 6_000;
+    const KEYS = 23;
+    let database: ApplicationDatabase;
+    let server: KilledServer;
+    beforeAll(async () => {
+      database = await applicationDatabase();
+      server = await start();
+    }, 120_000);
+    afterAll(async () => {
+      await stopSagaProcesses();
+      await server.remove();
+      await database.close();
+    }, 60_000);
 
-  it('lose nothing, give up nothing and keep the order of each key', async () => {
-    const setUp = await connect(node.url);
-    const channel = await setUp.createChannel();
-    await channel.assertExchange('saga-events', 'topic', { durable: true });
-    await channel.assertQueue('all', { durable: true });
-    await channel.bindQueue('all', 'saga-events', '#');
-    await setUp.close();
-    const { runtime, application } = await startSagaProcess(database.url, [], {
-      broker: new RabbitMqBroker({ url: node.url, heartbeat: '1s' }),
-      outbox: { batchSize: 200 },
-    });
-    let written = 0;
-    const writing = (async () => {
-      for (; written < EVENTS; written += 20)
-        await application.transaction((manager) =>
-          runtime.outbox.publish(
-            manager,
-            Array.from({ length: 20 }, (_, n) => ({
-              ...{ type: 'counted', key: `key ${(written + n) % KEYS}`, payload: written + n },
-            })),
-          ),
+    it('lose nothing, give up nothing and keep the order of each key', async () => {
+      const { runtime, application } = await startSagaProcess(database.url, [], {
+        ...{ broker: server.broker, outbox: { batchSize: 200 } },
+      });
+      let written = 0;
+      const writing = (async () => {
+        for (; written < EVENTS; written += 20)
+          await application.transaction((manager) =>
+            runtime.outbox.publish(
+              manager,
+              Array.from({ length: 20 }, (_, n) => ({
+                ...{ type: 'counted', key: `key ${(written + n) % KEYS}`, payload: written + n },
+              })),
+            ),
+          );
+      })();
+      await until(() => written > EVENTS / 4, 30_000);
+      await server.kill();
+      await until(() => written > EVENTS / 2, 30_000);
+      await server.up();
+      await writing;
+      const left = () =>
+        application.query<unknown[]>(
+          'SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry UNION ALL SELECT 1 FROM saga_outbox_dead_letter',
         );
-    })();
-    await until(() => written > EVENTS / 4, 30_000);
-    await node.kill();
-    await until(() => written > EVENTS / 2, 30_000);
-    await node.up();
-    await writing;
-    const left = () =>
-      application.query<unknown[]>(
-        'SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry UNION ALL SELECT 1 FROM saga_outbox_dead_letter',
-      );
-    await until(async () => (await left()).length === 0, 60_000);
+      await until(async () => (await left()).length === 0, 60_000);
 
-    const connection = await connect(node.url);
-    const reader = await connection.createChannel();
-    const first = new Map<number, string>();
-    const take = (message: ConsumeMessage | null) => {
-      if (!message) return;
-      const { data } = JSON.parse(message.content.toString()) as { data: number };
-      if (!first.has(data)) first.set(data, String((message.properties.headers ?? {})['key']));
-    };
-    await reader.consume('all', take, { noAck: true });
-    await until(() => first.size === EVENTS, 30_000);
-    const last = new Map<string, number>();
-    const inversions = [...first].filter(([n, key]) => {
-      const before = last.get(key) ?? -1;
-      last.set(key, n);
-      return n < before;
-    });
-    expect(inversions).toEqual([]);
-    await connection.close();
-    await stopSagaProcesses();
-  }, 180_000);
-});
+      const first = new Map<number, string>();
+      await server.read('counted', ({ payload, headers }) => {
+        if (!first.has(payload as number)) first.set(payload as number, headers['key'] ?? '');
+      });
+      await until(() => first.size === EVENTS, 30_000);
+      const last = new Map<string, number>();
+      const inversions = [...first].filter(([n, key]) => {
+        const before = last.get(key) ?? -1;
+        last.set(key, n);
+        return n < before;
+      });
+      expect(inversions).toEqual([]);
+      await stopSagaProcesses();
+    }, 180_000);
+  });

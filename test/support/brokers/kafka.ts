@@ -52,7 +52,8 @@ export class KafkaListener {
     return received;
   }
 
-  private async read(type: string, take: (record: KafkaRecord) => void): Promise<void> {
+  /** Calls back for each record of a topic, as they come. */
+  async read(type: string, take: (record: KafkaRecord) => void): Promise<void> {
     const topic = `${this.prefix}${type}`;
     if (!this.topics.has(topic)) await this.create(type);
     const consumer = this.kafka.consumer({ groupId: `of-${topic}` });

@@ -1,0 +1,72 @@
+import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import { lastValueFrom } from 'rxjs';
+import { StreamConsumer } from '../redis/stream-consumer.js';
+import type { StreamMessage } from '../redis/stream-entry.js';
+import { resolveStreamOptions, type ResolvedStreamOptions } from '../redis/stream-options.js';
+import type { RedisStreamsTransportOptions } from '../redis/transport-options.js';
+import { RedisStreamsContext } from './redis-streams.context.js';
+
+/**
+ * Delivers what a `RedisStreamsBroker` has published to the application's `@EventPattern(type)` handlers:
+ * `app.connectMicroservice({ strategy: new RedisStreamsTransport({ url, group: 'billing' }) })`.
+ * Events are shared by the processes of a group. Those of one key come one after the other, unless a process dies and
+ * another one takes over; a handler that fails gets its event again, after 200 ms x 2 up to 5 s, and what comes after it in
+ * its key waits. Needs Redis 6.2 and the package `ioredis`, version 5.
+ */
+export class RedisStreamsTransport extends Server implements CustomTransportStrategy {
+  /** Nest 12: hand errors of event handlers to this strategy, do not only log them. */
+  override readonly propagatesEventHandlerErrors: boolean = true;
+  private readonly options: ResolvedStreamOptions;
+  private consumer: StreamConsumer | undefined;
+
+  /** @throws SagazOptionsError */
+  constructor(options: RedisStreamsTransportOptions) {
+    super();
+    this.options = resolveStreamOptions(options);
+  }
+
+  /** A server that is down is waited for; what refuses this client, or a pattern with wildcards, ends the boot. */
+  listen(callback: (error?: unknown) => void): void {
+    this.start().then(() => callback(), callback);
+  }
+
+  /** Takes no more events, and waits for the handlers, at most `shutdownTimeout`. */
+  async close(): Promise<void> {
+    await this.consumer?.stop();
+    this.consumer = undefined;
+  }
+
+  on(): void {
+    throw new Error('RedisStreamsTransport has no events of its own');
+  }
+
+  unwrap<T>(): T {
+    return this.consumer as T;
+  }
+
+  private async start(): Promise<void> {
+    const types = [...this.messageHandlers].flatMap(([type, { isEventHandler }]) =>
+      isEventHandler ? [type] : [],
+    );
+    const wild = types.find((type) => /[*#>]/.test(type));
+    if (wild !== undefined)
+      throw new Error(
+        `RedisStreamsTransport: the pattern "${wild}" is no name of an event type; Redis streams know no wildcards`,
+      );
+    if (types.length === 0) {
+      this.logger.warn('no @EventPattern handler, so nothing is read from Redis streams');
+      return;
+    }
+    this.consumer = new StreamConsumer({
+      ...{ options: this.options, types, log: this.logger },
+      handle: (message, bury) => this.deliver(message, bury),
+    });
+    await this.consumer.start();
+  }
+
+  private async deliver(message: StreamMessage, bury: (error: Error) => Promise<void>): Promise<void> {
+    const handler = this.getHandlerByPattern(message.type);
+    const answer: unknown = await handler?.(message.payload, new RedisStreamsContext([message, bury]));
+    await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
+  }
+}

@@ -1,0 +1,77 @@
+import { InboxTransportError } from '../saga/state/errors.js';
+import { idOf, textsOf, type Delivery } from './delivery.js';
+import { rabbitMqDelivery, type RabbitMqShape } from './rabbitmq-delivery.js';
+
+type Shape = Readonly<Record<string, unknown>>;
+
+const nothing = () => Promise.resolve();
+
+/**
+ * The delivery behind the context of a Nest handler, by its shape: RabbitMQ, Kafka, and the transports of this library.
+ * @throws InboxTransportError for another one, and for a message without an id
+ */
+export function deliveryOf(context: unknown): Delivery {
+  const shape = (context ?? {}) as Shape;
+  if (isMethod(shape, 'getChannelRef')) return rabbitMqDelivery(context as RabbitMqShape);
+  if (isMethod(shape, 'getProducer') && isMethod(shape, 'getTopic'))
+    return kafkaDelivery(context as KafkaShape);
+  if (typeof shape['eventId'] === 'string') return ownDelivery(context as OwnShape);
+  throw new InboxTransportError(
+    '@IdempotentConsumer works on the RabbitMQ and Kafka transports of Nest and on those of this library; elsewhere call inbox.process',
+  );
+}
+
+interface OwnShape {
+  readonly eventId: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Where the transport has a place for dead letters. */
+  giveUp?(error: Error): Promise<void>;
+}
+
+/** They await the handler, and repeat what failed. */
+function ownDelivery(context: OwnShape): Delivery {
+  return {
+    messageId: context.eventId,
+    headers: context.headers,
+    accept: nothing,
+    repeat: (error) => Promise.reject(error),
+    giveUp: async (error) => context.giveUp?.(error),
+  };
+}
+
+interface KafkaMessage {
+  readonly key?: unknown;
+  readonly value?: unknown;
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
+}
+
+interface KafkaShape {
+  getMessage(): KafkaMessage;
+  getTopic(): string;
+  getProducer(): { send(record: { topic: string; messages: readonly unknown[] }): Promise<unknown> };
+}
+
+/** The transport commits what a handler has taken, and repeats what it throws. */
+function kafkaDelivery(context: KafkaShape): Delivery {
+  const { key, value, headers: given = {} } = context.getMessage();
+  const headers = textsOf(given);
+  return {
+    messageId: idOf(headers['id'] ?? headers['ce_id'], 'the header id'),
+    headers,
+    accept: nothing,
+    repeat: (error) => Promise.reject(error),
+    giveUp: async (error) => {
+      const messages = [{ key, value: rawOf(value), headers: { ...headers, error: error.message } }];
+      await context.getProducer().send({ topic: `${context.getTopic()}.dead-letter`, messages });
+    },
+  };
+}
+
+/** Nest has parsed it. */
+function rawOf(value: unknown): unknown {
+  return Buffer.isBuffer(value) || typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function isMethod(shape: Shape, name: string): boolean {
+  return typeof shape[name] === 'function';
+}

@@ -1,0 +1,37 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ValidationPipe, type INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Client } from 'pg';
+import { brokerOf, transportOf } from './broker.js';
+import type { Config, ServiceName } from './config.js';
+import { schemaOf, ServiceModule } from './service.module.js';
+
+/** Starts one service, or all of them in one application. @returns its address */
+export async function startService(
+  config: Config,
+  services: readonly ServiceName[],
+): Promise<{ readonly app: INestApplication; readonly url: string }> {
+  await createSchema(config, schemaOf(services));
+  const broker = brokerOf(config);
+  const app = await NestFactory.create(ServiceModule.with({ config, services, broker }), {
+    logger: ['warn', 'error', 'fatal'],
+  });
+  app.useGlobalPipes(new ValidationPipe({ whitelist: true, forbidNonWhitelisted: true }));
+  app.enableShutdownHooks(undefined, { useProcessExit: true });
+  const consumer = services.find((name) => name !== 'orders');
+  if (consumer) {
+    app.connectMicroservice(transportOf(config, consumer, broker));
+    await app.startAllMicroservices();
+  }
+  await app.listen(services.includes('orders') ? config.PORT : 0);
+  const { port } = (app.getHttpServer() as Server).address() as AddressInfo;
+  return { app, url: `http://localhost:${port}` };
+}
+
+async function createSchema({ DATABASE_URL: connectionString }: Config, schema: string): Promise<void> {
+  const client = new Client({ connectionString });
+  await client.connect();
+  await client.query(`CREATE SCHEMA IF NOT EXISTS ${client.escapeIdentifier(schema)}`);
+  await client.end();
+}
