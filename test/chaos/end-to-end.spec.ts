@@ -4,11 +4,11 @@ import type { INestApplication } from '@nestjs/common';
 import {
   ClassicSaga,
   InMemoryBroker,
-  MessageBroker,
   NonRetryableError,
   SagaOrchestrator,
   SagaStatus,
   SagazModule,
+  type MessageBroker,
   type PublishItem,
 } from '../../lib/index.js';
 import { InMemoryTransport } from '../../lib/microservices.js';
@@ -300,7 +300,9 @@ describeWith('postgres', `${EVENTS} events, each delivered one to five times, in
           await sleep(500);
           await killed.up();
         };
-        await whole.produce(EVENTS, () => (restarted = restart()));
+        await whole.produce(EVENTS, () => {
+          restarted = restart();
+        });
         await restarted;
         await until(() => whole.relayed(), 120_000);
         await broker.flush();
