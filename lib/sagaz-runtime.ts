@@ -89,7 +89,7 @@ export class SagazRuntime {
     });
     const { retention: retentionMs, keyRetention: keyRetentionMs } = options.sagas;
     this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
-    this.sagaAdmin = new SagaAdmin(common);
+    this.sagaAdmin = this.makeSagaAdmin();
     this.outboxAdmin = new OutboxAdmin(persistence);
     this.keeper = new OutboxKeeper({
       ...{ clock, log, storage: persistence.outbox },
@@ -110,6 +110,22 @@ export class SagazRuntime {
       ...{ clock, log, windowMs, barrierRetentionMs, inbox: messages, barrier },
     });
     this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
+  }
+
+  private makeSagaAdmin(): SagaAdmin {
+    const { registry, executor, sagaWorker } = this;
+    const { sagas: storage, interventions } = this.persistence;
+    return new SagaAdmin({
+      ...{ storage, interventions, registry },
+      taken: (sagaId) => {
+        executor.takenFrom(sagaId);
+        sagaWorker.wake();
+      },
+      cancelled: async (sagaId) => {
+        await executor.cancel(sagaId);
+        sagaWorker.wake();
+      },
+    });
   }
 
   private makeRelay(log: Log): OutboxWorker {

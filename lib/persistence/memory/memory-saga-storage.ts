@@ -364,9 +364,10 @@ function keyOf(name: string, idempotencyKey: string): string {
   return JSON.stringify([name, idempotencyKey]);
 }
 
-function rowOf({ saga, status, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
-  const { sagaId, name, version, tags, correlationId, launch } = saga;
-  return { sagaId, name, version, tags, correlationId, launch, status, startedAt, endedAt, results, error };
+function rowOf({ saga, status, epoch, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
+  const { sagaId, name, version, definition, tags, correlationId, launch } = saga;
+  const now = { status, epoch, startedAt, endedAt, results, error };
+  return { sagaId, name, version, definition, tags, correlationId, launch, ...now };
 }
 
 function fenced({ sagaId, epoch }: SagaWrite): FencedError {

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { firstIdOf } from '../../events/uuid-v7.js';
+import { firstIdOf, isUuid } from '../../events/uuid-v7.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
@@ -75,7 +75,6 @@ interface InputRow {
 }
 
 const NIL = '00000000-0000-0000-0000-000000000000';
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Sagas in PostgreSQL. Every write is one statement, fenced by the row lock on the saga and its epoch. */
 export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
@@ -170,7 +169,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async requestCancel(sagaId: string): Promise<CancelAnswer> {
-    if (!UUID.test(sagaId)) return 'not_found';
+    if (!isUuid(sagaId)) return 'not_found';
     const { engine } = this.settings;
     const [rows = []] = await this.rows<{ id: string }[]>(engine, sql.requestCancelSql, [sagaId]);
     if (rows.length > 0) return 'requested';
@@ -183,7 +182,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async signal({ sagaId, id, name, payload }: NewSignal): Promise<SignalAnswer> {
-    if (!UUID.test(sagaId)) return 'not_found';
+    if (!isUuid(sagaId)) return 'not_found';
     const { engine } = this.settings;
     const [row] = await this.rows<SignalRow>(engine, sql.signalSql, [sagaId, id, name, payload]);
     if (!row) return 'not_found';
@@ -258,8 +257,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async find(sagaId: string): Promise<SagaRow | undefined> {
-    if (!UUID.test(sagaId)) return undefined;
-    const [row] = await this.rows<SagaRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
+    if (!isUuid(sagaId)) return undefined;
+    const [row] = await this.rows<StoredRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
     return row && withDates(row);
   }
 
@@ -276,7 +275,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     if (statuses.length === 0) return [];
     const parameters = [name, JSON.stringify(tags), startedAfter, startedBefore, after, limit];
     const text = (tables: Tables) => sql.listSagasSql(tables, statuses);
-    return (await this.rows<SagaRow>(this.settings.engine, text, parameters)).map(withDates);
+    return (await this.rows<StoredRow>(this.settings.engine, text, parameters)).map(withDates);
   }
 
   async ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -286,7 +285,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {
-    if (!UUID.test(sagaId)) return [];
+    if (!isUuid(sagaId)) return [];
     return (await this.journals([sagaId])).get(sagaId) ?? [];
   }
 
@@ -349,9 +348,15 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 }
 
+/** A bigint comes as a text. */
+interface StoredRow extends Omit<SagaRow, 'epoch'> {
+  readonly epoch: string;
+}
+
 /** Whatever types the application has set for timestamps. */
-function withDates(row: SagaRow): SagaRow {
-  return { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
+function withDates(row: StoredRow): SagaRow {
+  const epoch = Number(row.epoch);
+  return { ...row, epoch, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
 }
 
 interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs' | 'at'> {

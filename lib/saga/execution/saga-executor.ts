@@ -120,6 +120,11 @@ export class SagaExecutor {
     await this.runners.get(sagaId)?.cancel();
   }
 
+  /** An operator has taken a saga; what runs of it elsewhere learns of that with its next write. */
+  takenFrom(sagaId: string): void {
+    this.runners.get(sagaId)?.lostTrack(new FencedError(`an operator has taken saga ${sagaId}`));
+  }
+
   /** Sagas that run here although one of their steps waits for a signal, with how many signals of theirs are known. */
   get awaiting(): readonly KnownSignals[] {
     return [...this.runners.values()].flatMap(({ gates }) => gates?.awaited ?? []);

@@ -218,8 +218,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     }
     const state = this.state();
     const { status } = stateOf(state, step);
-    const undoBegun = status === 'failed' || isUndone(status) || this.jobs.has(undoKey(step));
-    if (state.status === 'compensating' && undoBegun) {
+    const isGivenUp = status === 'failed' || status === 'skipped' || isUndone(status);
+    if (state.status === 'compensating' && (isGivenUp || this.jobs.has(undoKey(step)))) {
       await this.journal.write([{ kind: 'late_completed', step, attempt: 0, data: text, events: [] }]);
     } else this.log.warn(`${this.title}: a late result of step ${step} changes nothing`);
   }
