@@ -244,6 +244,7 @@ export class SagazRuntime {
   async close(): Promise<void> {
     const { persistence, options, log } = this.settings;
     const steps = [
+      () => this.messagesDone(),
       () => (this.works ? this.lease.stop(this.stillRunning === 0) : Promise.resolve()),
       ...(options.worker.outbox
         ? [...options.destinations.values()].map((broker) => () => broker.close())
@@ -253,6 +254,13 @@ export class SagazRuntime {
     for (const step of steps)
       await step().catch((error: unknown) => log.warn(`while closing: ${errorText(error)}`));
     if (this.works) this.telemetry.emit('worker.stopped', () => ({ sagas: this.stillRunning }));
+  }
+
+  /** Transports are closed now, some of them without waiting for their handlers: the database must. */
+  private async messagesDone(): Promise<void> {
+    const { options, clock, log } = this.settings;
+    if (await within(clock, options.shutdownTimeout, this.inbox.settled())) return;
+    log.warn(`messages are still being processed after ${options.shutdownTimeout} ms; they come again`);
   }
 
   /** What is in use, for the start-up line. */

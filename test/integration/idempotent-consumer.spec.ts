@@ -5,6 +5,7 @@ import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
 import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
 import {
   ConsumerInbox,
   IdempotentConsumer,
@@ -33,6 +34,8 @@ interface Paid {
 }
 
 const failed = new Map<number, number>();
+/** Closed, the handler of order 34 waits at it. */
+let gate = new Deferred<void>();
 
 @Controller()
 class Billing {
@@ -48,6 +51,7 @@ class Billing {
     await this.outbox.publish({ type: 'bill.made', payload: order });
     const before = failed.get(order) ?? 0;
     failed.set(order, before + 1);
+    if (order === 34) await gate.promise;
     if (poison || before < failures) throw new Error('no paper');
   }
 }
@@ -255,6 +259,27 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     await connection.close();
   }, 40_000);
 
+  it('(pitfall 34) a shutdown loses nothing: what its handler wrote counts, and the message that comes again does not', async () => {
+    gate = new Deferred();
+    const first = await start(Billing, Mail);
+    await publish({ order: 34 });
+    await until(() => failed.get(34) === 1);
+    const closing = first.close();
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const waiting = async () => (await channel.checkQueue(names.queue)).messageCount;
+    // The channel is closed, the handler is not done.
+    await until(async () => (await waiting()) >= 1, 20_000);
+    expect(await rows('bill')).toEqual([]);
+    gate.resolve();
+    await closing;
+    expect(await rows('bill')).toEqual([34]);
+    await start(Billing, Mail);
+    await until(async () => (await rows('mail')).length === 1 && (await waiting()) === 0, 20_000);
+    expect([await rows('bill'), failed.get(34)]).toEqual([[34], 1]);
+    await connection.close();
+  }, 40_000);
+
   it('(pitfall 28) is refused at boot on a transport that takes messages for done before they are', async () => {
     const testing = await Test.createTestingModule({
       imports: [SagazModule.forRoot({ storage: 'memory' })],
@@ -360,6 +385,37 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
       async () =>
         ((await streams.client.xpending(`${streamPrefix}order.paid`, 'billing')) as [number])[0] === 0,
     );
+    await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
+    await streams.close();
+  }, 40_000);
+
+  it('(pitfall 34) a shutdown waits for the handler and acknowledges its message', async () => {
+    gate = new Deferred();
+    const streamPrefix = `${uuidV7()}:`;
+    const streams = new RedisListener(url, streamPrefix);
+    const transport = () => ({
+      ...{ strategy: new RedisStreamsTransport({ url, streamPrefix, group: 'billing', claimAfter: '1h' }) },
+    });
+    const options = () => ({
+      ...{ url: database.url, controllers: [Billing], microservices: [transport()] },
+      sagaz: { broker: new RedisStreamsBroker({ url, streamPrefix }) },
+    });
+    const first = (app = await startApplication(options()));
+    await first
+      .get(Outbox)
+      .transaction(() => first.get(Outbox).publish({ type: 'order.paid', payload: { order: 34 } }));
+    await until(() => failed.get(34) === 1);
+    let closed = false;
+    const closing = first.close().then(() => (closed = true));
+    const consumers = () => streams.client.xinfo('CONSUMERS', `${streamPrefix}order.paid`, 'billing');
+    // It reads no more once it is told to stop; a read takes half a second.
+    const idle = async () => Number(((await consumers()) as unknown[][])[0]?.at(-1));
+    await until(async () => (await idle()) > 1_000);
+    expect(closed).toBe(false);
+    gate.resolve();
+    await closing;
+    const bills = () => database.dataSource.query('SELECT id FROM bill');
+    expect([await bills(), await consumers()]).toEqual([[{ id: 34 }], []]);
     await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
     await streams.close();
   }, 40_000);

@@ -25,15 +25,17 @@ export class ContextFactory implements ContextSource {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
-    { sagaId, name, epoch, correlationId, input }: ClaimedSaga,
+    { sagaId, name, epoch, correlationId, input, ageMs }: ClaimedSaga,
     private readonly events: EventRules,
+    now: number,
   ) {
     this.sagaId = sagaId;
     this.sagaName = name;
     this.epoch = epoch;
     this.correlationId = correlationId;
     this.input = input;
-    this.headers = Object.freeze({ sagaId, correlationId });
+    const sagaStartedAt = new Date(now - ageMs).toISOString();
+    this.headers = Object.freeze({ sagaId, sagaStartedAt, correlationId });
   }
 
   action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {

@@ -108,7 +108,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.reach = settings.reach;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
-    this.contexts = new ContextFactory(saga, events);
+    this.contexts = new ContextFactory(saga, events, clock.now());
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
