@@ -99,7 +99,8 @@ function startProducer(
     ...{ url, imports: [SagazModule.forFeature([counting])], ...more },
     sagaz: {
       ...{ broker, inbox: INBOX },
-      outbox: { batchSize: 200, publishTimeout: '10s', retry: { initialInterval: 5, maxInterval: 50 } },
+      // In memory a batch is published when all of its handlers are done.
+      outbox: { batchSize: 100, publishTimeout: '1m', retry: { initialInterval: 5, maxInterval: 50 } },
     },
   });
 }
