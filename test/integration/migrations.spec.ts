@@ -97,11 +97,11 @@ describeWith('postgres', 'migrations', () => {
     const { dataSource, url } = database;
     await new Migrator(dataSource, 'settled').run();
     const name = `reader_${process.pid}`;
-    await dataSource.query(`CREATE ROLE ${name} LOGIN`);
+    await dataSource.query(`CREATE ROLE ${name} LOGIN PASSWORD 'reader'`);
     await dataSource.query(`GRANT USAGE ON SCHEMA settled TO ${name}`);
     await dataSource.query(`GRANT SELECT ON settled.saga_migration TO ${name}`);
     const address = new URL(url);
-    address.username = name;
+    [address.username, address.password] = [name, 'reader'];
     const reader = new DataSource({ type: 'postgres', url: address.href });
     try {
       await reader.initialize();

@@ -115,9 +115,15 @@ export class SagaExecutor {
     return this.places.get(sagaId);
   }
 
-  /** Turns back a saga that runs here; what runs elsewhere learns of it by itself. */
+  /**
+   * Turns back a saga that runs here; what runs elsewhere learns of it by itself. So does the next owner of one that this
+   * process has lost: that it cannot write is told by its runner, and is no fault of the request, which is durable.
+   */
   async cancel(sagaId: string): Promise<void> {
-    await this.runners.get(sagaId)?.cancel();
+    await this.runners
+      .get(sagaId)
+      ?.cancel()
+      .catch(() => undefined);
   }
 
   /** An operator has taken a saga; what runs of it elsewhere learns of that with its next write. */
