@@ -56,6 +56,14 @@ describeWith('postgres', 'sample 05-booking: npm run sample:booking', () => {
     expect(sample.stderr).toBe('');
   });
 
+  it('refuses wrong variables with their names, and without what they hold', async () => {
+    const wrong = { DATABASE_URL: 'mysql://root:secret-word@db/x', PORT: 'many' };
+    const { code, stderr, stdout } = await new SampleProcess('booking', [], wrong).ended;
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr.match(/^[A-Z_]+: /gm)).toEqual(['DATABASE_URL: ', 'PORT: ']);
+    expect(stderr).not.toContain('secret-word');
+  });
+
   it('releases a room that the hotel declines, and gives it to the next guest', async () => {
     const { bookingId } = await book(7);
     await until(async () => (await find(bookingId)).saga === 'waiting');
