@@ -71,6 +71,11 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     }
   });
 
+  it('answers operators over HTTP, behind a guard, with the statuses of its errors', async () => {
+    const { stdout } = await run(node, ['admin-app.mjs'], { cwd: project });
+    expect(JSON.parse(stdout)).toEqual([403, 200, 400, 404, 409, 200]);
+  });
+
   it('brings its command line, which says what to do without a database', async () => {
     const bin = path.join(project, 'node_modules/nestjs-sagaz', packed.bin);
     const help = await run(node, [bin, '--help'], { cwd: project });
