@@ -3,6 +3,7 @@ import { run } from './run.js';
 
 void run(process.argv.slice(2), {
   env: process.env,
+  styled: process.stdout.isTTY && !process.env['NO_COLOR'],
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
 }).then((code) => {

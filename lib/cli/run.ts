@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { OutboxAdmin } from '../admin/outbox-admin.js';
 import { SagaAdmin } from '../admin/saga-admin.js';
 import type { Persistence } from '../persistence/persistence.js';
@@ -27,6 +28,8 @@ export interface Console {
   readonly env: Environment;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
+  /** Bold headings, for a terminal. Default false. */
+  readonly styled?: boolean;
 }
 
 /**
@@ -44,7 +47,8 @@ export async function run(argv: readonly string[], console: Console): Promise<nu
       return help ? 0 : exitCodeOf(new UsageError());
     }
     const output = await command.run(callOf(parsed, console.env));
-    console.out(`${json ? JSON.stringify(output.json) : output.text}\n`);
+    const text = console.styled ? output.text : stripVTControlCharacters(output.text);
+    console.out(`${json ? JSON.stringify(output.json) : text}\n`);
     return 0;
   } catch (error) {
     const message = inOptions(errorText(error), called);

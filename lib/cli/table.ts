@@ -1,3 +1,5 @@
+import { styleText } from 'node:util';
+
 /** What a cell may hold. */
 export type Cell = string | number | Date | null | undefined;
 
@@ -5,12 +7,13 @@ const GAP = '  ';
 /** A cell that is longer is cut: the whole of it is in `--json`. */
 const MAX_WIDTH = 80;
 
-/** Rows under their headings, in columns. */
+/** Rows under their headings, in columns. The headings are bold: where nothing is styled, `run` takes that away. */
 export function table(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const texts = [headings.map((it) => it.toUpperCase()), ...rows.map((row) => row.map(textOf))];
   const widths = headings.map((_, column) => Math.max(...texts.map((row) => row[column]?.length ?? 0)));
   const lines = texts.map((row) => row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(GAP));
-  return lines.map((line) => line.trimEnd()).join('\n');
+  const [heading = '', ...others] = lines.map((line) => line.trimEnd());
+  return [styleText('bold', heading), ...others].join('\n');
 }
 
 /** Names and values, one below the other. */
