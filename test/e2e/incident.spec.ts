@@ -6,6 +6,9 @@ import { describeWith } from '../support/requirement.js';
 import { Runbook, type Channel } from '../support/runbook.js';
 import { until } from '../support/until.js';
 
+/** Processes have to die several times, each after a start of its own. */
+const LIMIT_MS = 90_000;
+
 /** A shop that is started again whenever it dies, and the switches that break its world. */
 class Shop {
   private child: ChildProcess | undefined;
@@ -90,7 +93,7 @@ class Shop {
         [sagaId],
       );
       return rows[0]?.status === status;
-    });
+    }, LIMIT_MS);
   }
 
   async effects(sagaId: string): Promise<string> {
@@ -237,6 +240,6 @@ describeWith('postgres', 'an incident', () => {
       }
       expect([...runbook.used].sort()).toEqual([...runbook.titles].sort());
     },
-    120_000,
+    240_000,
   );
 });
