@@ -16,6 +16,8 @@ export type SagaIntervention = Extract<AdminAction, 'retry' | 'skip' | 'resolve'
 export interface SagaCase {
   readonly sagaId: string;
   readonly status: SagaStatus;
+  /** 0: nobody has ever run it. */
+  readonly epoch: number;
   readonly definition: SagaDefinition;
   /** What its journal says; where a saga was parked without an entry, it is not `parked`. */
   readonly state: SagaState;
@@ -70,6 +72,7 @@ function retry(saga: SagaCase): Entries {
 function skip(saga: SagaCase): Entries {
   const { state, status } = saga;
   const step = stepFor(saga, 'skip');
+  requireBegun(saga);
   if (!FORWARD.has(status) || state.status === 'compensating')
     refuse(saga, 'steps are skipped while it goes forward; an undo that fails is resolved');
   const { status: stepStatus } = stateOf(state, step);
@@ -93,7 +96,7 @@ function resolve(saga: SagaCase): Entries {
 function compensate(saga: SagaCase): Entries {
   const { state, status } = saga;
   if (status === 'failed') refuse(saga, 'it has turned back already; retry or resolve its undos');
-  if (status === 'pending') refuse(saga, 'nothing of it has begun; cancel it');
+  requireBegun(saga);
   if (!FORWARD.has(status) || state.status === 'compensating')
     refuse(saga, 'it has turned back already or is completed');
   return [{ kind: 'compensating', step: null }];
@@ -130,6 +133,10 @@ function isStarted({ status }: StepState): boolean {
 function stepFor({ step }: SagaCase, what: string): string {
   if (step !== undefined) return step;
   throw new SagaInputError(`step: name the step to ${what}`);
+}
+
+function requireBegun(saga: SagaCase): void {
+  if (saga.epoch === 0) refuse(saga, 'nothing of it has begun; cancel it');
 }
 
 function turnedBack({ actor, reason }: OperatorRecord): SagaCancelledError {

@@ -169,7 +169,7 @@ export class SagaAdmin {
 
   private async read(sagaId: string, step: string | undefined): Promise<{ row: SagaRow; saga: SagaCase }> {
     const row = await this.row(sagaId);
-    const { name, version, status, launch } = row;
+    const { name, version, status, epoch, launch } = row;
     const journal = await this.settings.storage.journal(sagaId);
     const definition = await this.definitionOf(row);
     if (!definition)
@@ -178,7 +178,7 @@ export class SagaAdmin {
       );
     return {
       row,
-      saga: { sagaId, status, definition, step, state: stateAfter(definition, launch, journal) },
+      saga: { sagaId, status, epoch, definition, step, state: stateAfter(definition, launch, journal) },
     };
   }
 

@@ -345,6 +345,21 @@ describe('an operator', () => {
     expect(await world.result(sagaId)).toMatchObject({ status: 'completed', results: { b: 'b' } });
   });
 
+  it('does not skip or turn back what has not begun: that is cancelled', async () => {
+    const definition = saga({ a: { run: () => undefined, waitFor: 'paid', waitTimeout: '3d' } });
+    const admin = await adminOf(world, definition);
+    const { name, version, hash } = definition;
+    const [sagaId, inputHash, correlationId] = ['later', '', 'later'];
+    await world.storage.create({
+      ...{ sagaId, name, version, definition: hash, input: '{}', idempotencyKey: undefined, inputHash },
+      ...{ correlationId, tags: {}, owner: undefined, launch: [], launchesPivot: false },
+      ...{ timeoutMs: undefined, delayMs: 60_000 },
+    });
+    await expect(admin.skip(sagaId, 'a')).rejects.toThrow('is waiting: nothing of it has begun; cancel it');
+    await expect(admin.compensate(sagaId)).rejects.toThrow('nothing of it has begun; cancel it');
+    expect(await admin.cancel(sagaId)).toMatchObject({ before: 'waiting' });
+  });
+
   it('is refused a completed saga, in every way', async () => {
     const definition = saga({ a: { run: () => undefined, undo: () => undefined } });
     const admin = await adminOf(world, definition);
