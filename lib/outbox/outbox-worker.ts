@@ -286,11 +286,15 @@ export class OutboxWorker {
     if (remainingMs <= 0 || identity.id !== this.name) throw new Error(LEASE_LOST);
     const beganAt = clock.monotonic();
     const groups = await publisher.publish(events, remainingMs);
-    for (const { destination, outcomes, outage } of groups) {
+    for (const { destination, events: sent, outcomes, outage } of groups) {
       this.judge(destination, outage);
       const count = outcomes.filter((outcome) => outcome?.status === 'ok').length;
       const durationMs = clock.monotonic() - beganAt;
-      if (count > 0) telemetry.emit('outbox.published', () => ({ destination, count, durationMs }));
+      if (count === 0) continue;
+      telemetry.emit('outbox.published', () => {
+        const taken = sent.filter((_, index) => outcomes[index]?.status === 'ok');
+        return { destination, count, durationMs, deliveryMs: taken.map((event) => ageOf(event, clock)) };
+      });
     }
     return groups;
   }
@@ -326,4 +330,9 @@ export class OutboxWorker {
     this.reader = undefined;
     await reader?.close().catch(() => undefined);
   }
+}
+
+/** Two clocks may disagree by more than an event is old. */
+function ageOf({ createdMs, stampedMs }: Publishable, clock: Clock): number {
+  return Math.max(0, clock.now() - (stampedMs ?? createdMs));
 }

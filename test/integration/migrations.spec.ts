@@ -39,6 +39,7 @@ describeWith('postgres', 'migrations', () => {
       { version: 5, name: 'retries-and-dead-letters' },
       { version: 6, name: 'suspects-and-sent-events' },
       { version: 7, name: 'inbox' },
+      { version: 8, name: 'saga-headers' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -47,7 +48,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox, 8 saga-headers; .*migrations: 'run'/,
     );
   });
 

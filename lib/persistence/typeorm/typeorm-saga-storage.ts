@@ -14,6 +14,7 @@ import {
   type NewSaga,
   type NewSignal,
   type RetentionLimits,
+  type SagaNumbers,
   type SagaRow,
   type SagaWrite,
   type SignalAnswer,
@@ -22,6 +23,7 @@ import {
   type StrandedSagas,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
+import { sagaNumbers } from '../saga-numbers.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -31,6 +33,7 @@ import type { History } from './history.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
+import { MOST_COUNTED } from './outbox-counts.js';
 import { lockKeysSql } from './sql/outbox-sql.js';
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
@@ -72,6 +75,13 @@ function transactionsAtOnce(application: DataSource): number {
 interface InputRow {
   readonly sagaId: string;
   readonly input: string;
+  /** JSON text. */
+  readonly headers: string | null;
+}
+
+interface StatusCount {
+  readonly status: string;
+  readonly count: number;
 }
 
 const NIL = '00000000-0000-0000-0000-000000000000';
@@ -226,6 +236,12 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return row?.data;
   }
 
+  async numbers(): Promise<SagaNumbers> {
+    const rows = await this.rows<StatusCount>(this.settings.engine, sql.sagaNumbersSql, [MOST_COUNTED]);
+    const count = (wanted: string) => rows.find(({ status }) => status === wanted)?.count ?? 0;
+    return sagaNumbers(count);
+  }
+
   async stranded(): Promise<readonly StrandedSagas[]> {
     const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
     return rows.map((row) => ({ ...row, since: new Date(row.since) }));
@@ -299,14 +315,15 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const signals = await this.signals(
       claimed.filter(({ signalSeq }) => signalSeq > 0).map(({ sagaId }) => ({ sagaId, seq: 0 })),
     );
-    const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
+    const textsOf = new Map(inputs.map((row) => [row.sagaId, row]));
     return claimed.map((row) => ({
       ...row,
       epoch: Number(row.epoch),
       ageMs: Number(row.ageMs),
       silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
       deadlineInMs: row.deadlineInMs === null ? undefined : Number(row.deadlineInMs),
-      input: inputOf.get(row.sagaId) ?? 'null',
+      input: textsOf.get(row.sagaId)?.input ?? 'null',
+      headers: headersOf(textsOf.get(row.sagaId)?.headers),
       journal: journals.get(row.sagaId) ?? [],
       signals: signals.filter(({ sagaId }) => sagaId === row.sagaId),
     }));
@@ -349,6 +366,10 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 }
 
+function headersOf(text: string | null | undefined): ClaimedSaga['headers'] {
+  return text ? (JSON.parse(text) as Record<string, string>) : undefined;
+}
+
 /** Whatever types the application has set for timestamps. */
 function withDates(row: SagaRow): SagaRow {
   return { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
@@ -369,7 +390,7 @@ interface SignalRow {
 
 interface ClaimedRow extends Omit<
   ClaimedSaga,
-  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal' | 'signals'
+  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'headers' | 'journal' | 'signals'
 > {
   readonly signalSeq: number;
   readonly epoch: string;

@@ -15,6 +15,7 @@ import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { pivotLaunched } from './decisions.js';
 import type { ResultRow } from './saga-result.js';
+import { identityOf } from './saga-reporter.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 import { SUSPECT_DEATHS } from './suspicion.js';
 
@@ -55,6 +56,12 @@ export class SagaExecutor {
   /** Sagas that run here or are about to. */
   get held(): readonly string[] {
     return [...this.places.keys()];
+  }
+
+  /** How many sagas run here, by name. */
+  get running(): ReadonlyMap<string, number> {
+    const byName = groupBy([...this.runners.values()], ({ saga }) => saga.name);
+    return new Map([...byName].map(([name, { length }]) => [name, length]));
   }
 
   /** Sagas to be claimed anew. Those that were not for a while belong to others, or are found by their age. */
@@ -185,6 +192,7 @@ export class SagaExecutor {
       await runner.run();
     } catch (error) {
       if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
+      if (error instanceof FencedError) runner.reporter.fenced(error.message);
       if (error instanceof FencedError) log.warn(error.message);
       else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
     }
@@ -247,10 +255,10 @@ export class SagaExecutor {
 
   private async park(saga: ClaimedSaga, reason: unknown): Promise<void> {
     const { storage, log, telemetry } = this.settings;
-    const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
+    const { sagaId, epoch, ageMs: durationMs } = saga;
     const failure = failureOf(reason);
-    log.error(`saga ${name} ${sagaId} is parked: ${failure.message}`);
-    const parked = { sagaId, saga: name, version, durationMs, code: failure.code, standing: [] };
+    log.error(`saga ${saga.name} ${sagaId} is parked: ${failure.message}`);
+    const parked = { ...identityOf(saga), durationMs, code: failure.code, standing: [] };
     telemetry.emit('saga.parked', () => parked);
     const end = { results: '{}', error: JSON.stringify(failure) };
     const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };

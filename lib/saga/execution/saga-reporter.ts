@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
+import { traceIdOf } from '../../runtime/trace-id.js';
 import type { SagazEventName, SagazEvents, Telemetry } from '../../runtime/telemetry.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import type { FailureRecord, JournalEntry, JournalKind } from '../state/journal.js';
@@ -45,6 +46,10 @@ export class SagaReporter {
     const last = journal.at(-1);
     if (last?.kind === 'late_completed' && last.epoch === epoch)
       this.attempt('undo.repeated', { entry: last, durationMs: 0, after: state });
+  }
+
+  fenced(message: string): void {
+    this.telemetry.emit('saga.fenced', () => ({ ...this.who(), message }));
   }
 
   waiting(): void {
@@ -98,12 +103,18 @@ export class SagaReporter {
   }
 
   private who() {
-    return { ...this.of(), version: this.saga.version };
+    return identityOf(this.saga);
   }
 
   private of() {
-    return { sagaId: this.saga.sagaId, saga: this.saga.name };
+    const { version: _, ...fields } = identityOf(this.saga);
+    return fields;
   }
+}
+
+/** What the events of one saga say of it. */
+export function identityOf({ sagaId, name, version, correlationId, headers }: ClaimedSaga) {
+  return { sagaId, saga: name, version, correlationId, traceId: traceIdOf(headers) };
 }
 
 interface Told {

@@ -60,7 +60,7 @@ export async function killedRabbitMq(): Promise<KilledServer> {
       const receive = (message: ConsumeMessage | null) => {
         if (!message) return;
         const { data } = JSON.parse(message.content.toString()) as { data: unknown };
-        take({ payload: data, headers: (message.properties.headers ?? {}) });
+        take({ payload: data, headers: message.properties.headers ?? {} });
       };
       const reader = await reading.createChannel();
       await reader.consume(place, receive, { noAck: true });
