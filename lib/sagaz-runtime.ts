@@ -68,8 +68,16 @@ export class SagazRuntime implements Observed {
     const { worker, events, payload } = options;
     this.registry = new SagaRegistry(options.sagas);
     this.telemetry = new Telemetry(worker.id, clock, log);
-    const { registry, telemetry } = this;
-    const common = { clock, log, registry, telemetry, leaseMs: worker.lease, storage: persistence.sagas };
+    const { registry, telemetry, tracing } = this;
+    const common = {
+      clock,
+      log,
+      registry,
+      telemetry,
+      tracing,
+      leaseMs: worker.lease,
+      storage: persistence.sagas,
+    };
     this.lease = new WorkerLease({
       ...{ ...common, id: worker.id, workers: persistence.workers },
       definitions: () => (worker.sagas ? registry.versions() : []),
@@ -101,27 +109,29 @@ export class SagazRuntime implements Observed {
     const leads = async () => (await persistence.workers.first()) === identity.id;
     this.keeper = new OutboxKeeper({ clock, log, leads, storage: persistence.outbox });
     this.census = new SagaCensus({ ...common, leads });
-    const { resolveManager, inbox } = options;
-    const { window: windowMs, onExpired, maxDeliveries, barrierRetention: barrierRetentionMs } = inbox;
-    this.inbox = new ConsumerInbox({
-      telemetry,
-      storage: persistence.inbox,
-      windowMs,
-      onExpired,
-      maxDeliveries,
-    });
+    this.inbox = this.makeInbox();
     this.barrier = new SagaBarrier(persistence.barrier);
+    const { window: windowMs, barrierRetention: barrierRetentionMs } = options.inbox;
     const { inbox: messages, barrier } = persistence;
     this.inboxKeeper = new InboxKeeper({
       ...{ clock, log, windowMs, barrierRetentionMs, inbox: messages, barrier },
     });
-    this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
+    const { resolveManager } = options;
+    this.outbox = new Outbox({ storage: persistence.outbox, rules: events, tracing, resolveManager });
+  }
+
+  private makeInbox(): ConsumerInbox {
+    const { options, persistence } = this.settings;
+    const { telemetry, tracing } = this;
+    const { window: windowMs, onExpired, maxDeliveries } = options.inbox;
+    const settings = { telemetry, tracing, windowMs, onExpired, maxDeliveries };
+    return new ConsumerInbox({ ...settings, storage: persistence.inbox });
   }
 
   private makeRelay(log: Log): OutboxWorker {
     const { options, persistence, clock } = this.settings;
     const { destinations, outbox, worker } = options;
-    const { telemetry, lease: identity } = this;
+    const { telemetry, tracing, lease: identity } = this;
     const retries = new OutboxRetries({
       ...{ clock, telemetry, identity, storage: persistence.retries, policy: outbox.retry },
       ...{ onPoison: outbox.onPoison, strict: outbox.order === 'strict' },
@@ -138,6 +148,7 @@ export class SagazRuntime implements Observed {
         clock,
         log,
         telemetry,
+        tracing,
         retries,
         suspicions,
         identity,

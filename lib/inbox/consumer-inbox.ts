@@ -1,4 +1,5 @@
 import type { Telemetry } from '../runtime/telemetry.js';
+import type { Tracing } from '../runtime/tracing.js';
 import { errorText } from '../runtime/error-text.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import type { InboxMessage, InboxResult, InboxStorage } from './inbox-storage.js';
@@ -9,6 +10,7 @@ export interface ConsumerInboxSettings<Tx> {
   readonly onExpired: 'dead-letter' | 'process';
   readonly maxDeliveries: number;
   readonly telemetry: Telemetry;
+  readonly tracing?: Tracing;
 }
 
 /** A message by more than its id. */
@@ -19,6 +21,8 @@ export interface InboxMessageRef {
    * in a UUIDv7; without either the message has no age.
    */
   readonly stamp?: Date | undefined;
+  /** Those it came with: they say which trace it belongs to. Default: the one that is active. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** What becomes of it when it is older than the window. Default: the option `inbox.onExpired`. */
   readonly onExpired?: 'dead-letter' | 'process' | undefined;
 }
@@ -51,13 +55,25 @@ export class ConsumerInbox<Tx = unknown> {
     const onExpired = own ?? this.settings.onExpired;
     const rules = { windowMs, processesExpired: onExpired === 'process' };
     try {
-      const result = await storage.process(noted, rules, work);
+      const result = await this.traced(message, noted, () => storage.process(noted, rules, work));
       this.tell(noted, result.status);
       return result;
     } catch (error) {
       this.tell(noted, 'failed', errorText(error));
       throw error;
     }
+  }
+
+  private traced<T>(
+    message: string | InboxMessageRef,
+    { consumer, messageId }: InboxMessage,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { tracing } = this.settings;
+    if (!tracing?.on) return work();
+    const parent = typeof message === 'string' ? undefined : message.headers;
+    const attributes = { 'messaging.consumer.group.name': consumer, 'messaging.message.id': messageId };
+    return tracing.run({ name: 'inbox process', kind: 'consumer', parent, attributes }, work);
   }
 
   /** That of the transaction of `process` around the call. */

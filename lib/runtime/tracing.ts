@@ -64,8 +64,11 @@ export class Tracing {
   }
 
   /** Runs the work within a span that ends with it. */
-  async run<T>(start: SpanStart, work: () => Promise<T>): Promise<T> {
-    if (!this.tracer) return work();
+  run<T>(start: SpanStart, work: () => Promise<T>): Promise<T> {
+    return this.tracer ? this.within(start, work) : work();
+  }
+
+  private async within<T>(start: SpanStart, work: () => Promise<T>): Promise<T> {
     const span = this.begin(start);
     try {
       const result = await span.run(work);
@@ -86,7 +89,9 @@ function untraced(headers: TraceHeaders): OpenSpan {
 /** Of a tracer that fails only the trace is lost. */
 function safe(span: OpenSpan): OpenSpan {
   return {
-    headers: span.headers,
+    get headers() {
+      return headersOf(span);
+    },
     run<T>(work: () => T): T {
       let called: { readonly result: T } | { readonly thrown: unknown } | undefined;
       const once = () => {
@@ -109,6 +114,14 @@ function safe(span: OpenSpan): OpenSpan {
       }
     },
   };
+}
+
+function headersOf(span: OpenSpan): TraceHeaders {
+  try {
+    return span.headers;
+  } catch {
+    return NONE;
+  }
 }
 
 function attempt<T>(work: () => T): { readonly result: T } | { readonly thrown: unknown } {

@@ -11,6 +11,7 @@ import {
   type Attempt,
   type ContextSource,
 } from './handler-context.js';
+import type { SagaTrace } from './saga-trace.js';
 import type { SagaState } from './saga-state.js';
 
 const TOO_LATE = 'ctx.publish was called after the step had settled: await it inside the step';
@@ -25,15 +26,16 @@ export class ContextFactory implements ContextSource {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
-    { sagaId, name, epoch, correlationId, input }: ClaimedSaga,
+    { sagaId, name, epoch, correlationId, headers, input }: ClaimedSaga,
     private readonly events: EventRules,
+    private readonly trace: SagaTrace,
   ) {
     this.sagaId = sagaId;
     this.sagaName = name;
     this.epoch = epoch;
     this.correlationId = correlationId;
     this.input = input;
-    this.headers = Object.freeze({ sagaId, correlationId });
+    this.headers = Object.freeze({ ...headers, sagaId, correlationId });
   }
 
   action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {
@@ -50,8 +52,9 @@ export class ContextFactory implements ContextSource {
 
   publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
     if (attempt.settled) return Promise.reject(new TransactionRequiredError(TOO_LATE));
-    const { sagaId, headers } = this;
-    const made = makeEvent(event, this.events, { key: sagaId, headers });
+    const { sagaId: key } = this;
+    const headers = { ...this.headers, ...this.trace.active() };
+    const made = makeEvent(event, this.events, { key, headers });
     if ('fault' in made) return Promise.reject(eventError(event.type, made.fault));
     attempt.events.push(...made.records);
     return Promise.resolve(made.id);

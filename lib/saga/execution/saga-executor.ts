@@ -1,5 +1,6 @@
 import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
+import type { OpenSpan } from '../../runtime/tracing.js';
 import { Turn } from '../../runtime/turn.js';
 import type { DefinitionData } from '../definition/definition-data.js';
 import { retiredError } from '../definition/retired-definition.js';
@@ -106,10 +107,13 @@ export class SagaExecutor {
     if (this.places.get(sagaId) === undefined) this.places.delete(sagaId);
   }
 
-  /** Runs a saga that this process owns. One that comes after the drain began is only let go of again. */
-  accept(saga: ClaimedSaga): void {
+  /**
+   * Runs a saga that this process owns. One that comes after the drain began is only let go of again.
+   * @param span that of its start, if that was here
+   */
+  accept(saga: ClaimedSaga, span?: OpenSpan): void {
     this.lostAt.delete(saga.sagaId);
-    const over = this.run(saga).finally(() => {
+    const over = this.run(saga, span).finally(() => {
       const full = this.room <= 0;
       if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
       if (full && this.open) this.settings.wakeClaims();
@@ -170,9 +174,11 @@ export class SagaExecutor {
     return this.places.size + [...this.lingering].filter((runner) => runner.unsettledHandlers > 0).length;
   }
 
-  private async run(saga: ClaimedSaga): Promise<ResultRow | undefined> {
+  private async run(saga: ClaimedSaga, span: OpenSpan | undefined): Promise<ResultRow | undefined> {
     const runner = await this.runnerOf(saga);
+    if (!runner) span?.end();
     if (!runner) return undefined;
+    runner.trace.begin(span);
     this.runners.set(saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
@@ -190,7 +196,9 @@ export class SagaExecutor {
     const { log } = this.settings;
     try {
       await runner.run();
+      runner.trace.end(runner.state());
     } catch (error) {
+      runner.trace.end(runner.state(), error);
       if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
       if (error instanceof FencedError) runner.reporter.fenced(error.message);
       if (error instanceof FencedError) log.warn(error.message);

@@ -1,5 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
-import { traceIdOf } from '../../runtime/trace-id.js';
+import { traceIdOf } from '../../runtime/trace-parent.js';
 import type { SagazEventName, SagazEvents, Telemetry } from '../../runtime/telemetry.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import type { FailureRecord, JournalEntry, JournalKind } from '../state/journal.js';

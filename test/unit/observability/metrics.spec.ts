@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import * as client from 'prom-client';
 import { boundedReason } from '../../../lib/observability/prometheus/bounded-reason.js';
-import type { Observed } from '../../../lib/observability/observed.js';
 import { METRICS } from '../../../lib/observability/prometheus/metrics-table.js';
 import { PrometheusExporter } from '../../../lib/observability/prometheus/prometheus-exporter.js';
 import { Telemetry } from '../../../lib/runtime/telemetry.js';
-import { Tracing } from '../../../lib/runtime/tracing.js';
+import { FakeApplication } from '../../support/fake-application.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { MemoryLog } from '../../support/memory-log.js';
 
@@ -16,20 +15,6 @@ const NUMBERS = {
   retrying: new Map<string, number>(),
   dead: new Map<string, number>(),
 };
-
-/** An application of which a test sets what is read. */
-class FakeApplication implements Observed {
-  readonly destinations = ['default', 'audit'];
-  running = new Map([['trip', 2]]);
-  outboxNumbers: Observed['outboxNumbers'];
-  sagaNumbers: Observed['sagaNumbers'];
-  stranded: Observed['stranded'];
-  readonly tracing = new Tracing();
-  readonly checkStorage = () => Promise.resolve();
-  readonly pingDestination = () => Promise.resolve();
-
-  constructor(readonly workerId: string) {}
-}
 
 describe('the exporter', () => {
   const own = new Telemetry('one', new FakeClock(), new MemoryLog());
@@ -43,6 +28,7 @@ describe('the exporter', () => {
   beforeEach(() => {
     register = new client.Registry();
     application = new FakeApplication('one');
+    application.running = new Map([['trip', 2]]);
     exporter = new PrometheusExporter({ client, register, labels: { service: 'shop' } }, application);
     exporter.start();
   });
