@@ -321,10 +321,15 @@ export const SagazTelemetry = Object.freeze({
     if (!EVENT_NAMES.includes(name))
       throw new TypeError(`there is no event "${name}"${didYouMean(name, EVENT_NAMES)}`);
     // A subscriber that throws would end the process: Node reports it as an uncaught exception.
+    const guard = (work: Promise<unknown>) => void work.catch((error: unknown) => warn(name, error));
     const safe = (event: unknown) => {
-      new Promise((resolve) => resolve(listener(event as SagazEvents[N])))
-        .catch(onError)
-        .catch((error: unknown) => warn(name, error));
+      try {
+        const result: unknown = listener(event as SagazEvents[N]);
+        // Most return nothing, and a promise for each would cost more than what they do.
+        if (typeof result === 'object' && result !== null) guard(Promise.resolve(result).catch(onError));
+      } catch (error) {
+        guard(Promise.resolve().then(() => onError(error)));
+      }
     };
     subscribe(channelName(name), safe);
     return () => void unsubscribe(channelName(name), safe);

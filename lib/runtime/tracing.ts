@@ -16,6 +16,10 @@ export interface SpanStart {
 export interface OpenSpan {
   /** Carry it on, into other processes. */
   readonly headers: TraceHeaders;
+  /** False when its trace is not: then spans below it are of no use. */
+  readonly recorded: boolean;
+  /** Begins a span below it. */
+  child(start: Omit<SpanStart, 'parent' | 'continues'>): OpenSpan;
   /** Calls the work, once, in the moment of the call, while the span is the active one. */
   run<T>(work: () => T): T;
   /** @param error why it failed; undefined when it did not */
@@ -65,25 +69,32 @@ export class Tracing {
 
   /** Runs the work within a span that ends with it. */
   run<T>(start: SpanStart, work: () => Promise<T>): Promise<T> {
-    return this.tracer ? this.within(start, work) : work();
+    return this.tracer ? spanning(this.begin(start), work) : work();
   }
+}
 
-  private async within<T>(start: SpanStart, work: () => Promise<T>): Promise<T> {
-    const span = this.begin(start);
-    try {
-      const result = await span.run(work);
-      span.end();
-      return result;
-    } catch (error) {
-      span.end(error);
-      throw error;
-    }
+/** Runs the work within a span that ends with it. */
+export async function spanning<T>(span: OpenSpan, work: () => Promise<T>): Promise<T> {
+  try {
+    const result = await span.run(work);
+    span.end();
+    return result;
+  } catch (error) {
+    span.end(error);
+    throw error;
   }
 }
 
 /** What carries a trace on though nothing is traced here. */
 function untraced(headers: TraceHeaders): OpenSpan {
-  return { headers, run: (work) => work(), end: () => undefined };
+  const span: OpenSpan = {
+    headers,
+    recorded: false,
+    child: () => span,
+    run: (work) => work(),
+    end: () => undefined,
+  };
+  return span;
 }
 
 /** Of a tracer that fails only the trace is lost. */
@@ -91,6 +102,14 @@ function safe(span: OpenSpan): OpenSpan {
   return {
     get headers() {
       return headersOf(span);
+    },
+    recorded: span.recorded,
+    child(start) {
+      try {
+        return safe(span.child(start));
+      } catch {
+        return untraced(NONE);
+      }
     },
     run<T>(work: () => T): T {
       let called: { readonly result: T } | { readonly thrown: unknown } | undefined;

@@ -1,4 +1,4 @@
-import { Tracing, type OpenSpan, type Tracer } from '../../lib/runtime/tracing.js';
+import { spanning, Tracing, type OpenSpan, type Tracer } from '../../lib/runtime/tracing.js';
 import { isSampled, traceIdOf } from '../../lib/runtime/trace-parent.js';
 
 const START = { name: 'step a', attributes: {} };
@@ -11,7 +11,10 @@ function fail(): never {
 
 /** A tracer that breaks in one place. */
 function tracerWith(broken: Partial<OpenSpan>): Tracer {
-  const span: OpenSpan = { headers: {}, run: (work) => work(), end: () => undefined };
+  const span: OpenSpan = {
+    ...{ headers: {}, recorded: true, child: () => span },
+    ...{ run: (work) => work(), end: () => undefined },
+  };
   const parts = Object.getOwnPropertyDescriptors(broken);
   return { active: () => ({}), begin: () => Object.defineProperties({ ...span }, parts) };
 }
@@ -33,6 +36,7 @@ const BROKEN: Record<string, Tracer> = {
       return work();
     },
   }),
+  'has no children': tracerWith({ child: fail }),
   'cannot end': tracerWith({ end: fail }),
   'has no headers': tracerWith({
     get headers() {
@@ -54,6 +58,7 @@ describe.each(Object.entries(BROKEN))('a tracer that %s', (_name, tracer) => {
     expect(await tracing.run(START, work)).toBe(7);
     expect(calls).toBe(1);
     expect(tracing.active()).toEqual({});
+    expect(await spanning(tracing.begin(START).child(START), work)).toBe(7);
     expect(tracing.begin(START).headers).toEqual({});
   });
 

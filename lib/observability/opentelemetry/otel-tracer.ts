@@ -20,9 +20,12 @@ export class OtelTracer implements Tracer {
     return this.headersOf(this.api.context.active());
   }
 
-  begin({ name, kind, parent, continues, attributes }: SpanStart): OpenSpan {
+  begin(start: SpanStart): OpenSpan {
+    return this.open(start, this.contextOf(start.parent));
+  }
+
+  private open({ name, kind, continues, attributes }: SpanStart, around: Context): OpenSpan {
     const { trace, context, SpanKind, SpanStatusCode } = this.api;
-    const around = this.contextOf(parent);
     const before = continues === true ? trace.getSpanContext(around) : undefined;
     const span = this.tracer.startSpan(
       name,
@@ -37,6 +40,8 @@ export class OtelTracer implements Tracer {
     const within = trace.setSpan(around, span);
     const headersOf = () => this.headersOf(within);
     return {
+      recorded: span.isRecording(),
+      child: (start) => this.open(start, within),
       get headers() {
         return headersOf();
       },

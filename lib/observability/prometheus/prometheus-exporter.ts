@@ -22,11 +22,14 @@ type Add = (sample: Sample) => void;
 export class PrometheusExporter {
   private readonly subscriptions: (() => void)[] = [];
   private readonly registered: ClientMetric[] = [];
+  private readonly hasOwn: boolean;
 
   constructor(
     private readonly settings: ExporterSettings,
     private readonly application: Observed,
-  ) {}
+  ) {
+    this.hasOwn = Object.keys(settings.labels).length > 0;
+  }
 
   /** @throws SagazOptionsError when another application has these metrics in the registry, or a label is in use */
   start(): void {
@@ -102,15 +105,20 @@ export class PrometheusExporter {
   }
 
   private count(counter: Counter, { labels, value }: Sample): void {
-    counter.inc({ ...this.settings.labels, ...labels }, Number(value));
+    counter.inc(this.with(labels), Number(value));
   }
 
   private set(gauge: Gauge, { labels, value }: Sample): void {
-    gauge.set({ ...this.settings.labels, ...labels }, Number(value));
+    gauge.set(this.with(labels), Number(value));
   }
 
   private observe(histogram: Histogram, { labels, value }: Sample): void {
-    const series = histogram.labels({ ...this.settings.labels, ...labels });
-    for (const one of [value].flat()) series.observe(one);
+    const all = this.with(labels);
+    if (typeof value === 'number') histogram.observe(all, value);
+    else for (const one of value) histogram.observe(all, one);
+  }
+
+  private with(labels: Labels): Labels {
+    return this.hasOwn ? { ...this.settings.labels, ...labels } : labels;
   }
 }

@@ -28,6 +28,7 @@ export interface Retrying extends Pick<SagazEvents['step.retrying'], 'attempt' |
 /** Tells what happens to one saga, once it is durable. Nothing that a listener does comes back here. */
 export class SagaReporter {
   private readonly claimedAt: number;
+  private identity: ReturnType<typeof identityOf> | undefined;
 
   constructor(
     private readonly saga: ClaimedSaga,
@@ -103,12 +104,12 @@ export class SagaReporter {
   }
 
   private who() {
-    return identityOf(this.saga);
+    return (this.identity ??= identityOf(this.saga));
   }
 
   private of() {
-    const { version: _, ...fields } = identityOf(this.saga);
-    return fields;
+    const { sagaId, saga, correlationId, traceId } = this.who();
+    return { sagaId, saga, correlationId, traceId };
   }
 }
 

@@ -1,4 +1,4 @@
-import { Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
+import { spanning, Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import type { SagaState } from './saga-state.js';
 import type { StepJob } from './step-job.js';
@@ -26,13 +26,15 @@ export class SagaTrace {
 
   /** One attempt, with what makes it durable. */
   attempt<T>({ mode, step }: StepJob, number: number, work: () => Promise<T>): Promise<T> {
-    if (!this.tracing.on) return work();
+    const { span } = this;
+    // What a handler calls must know that its trace is not recorded, too.
+    if (!span?.recorded) return span ? span.run(work) : work();
     const name = `${mode === 'undo' ? 'undo' : 'step'} ${step.name}`;
     const attributes = {
       ...sagaAttributes(this.saga),
       ...{ 'sagaz.step.name': step.name, 'sagaz.step.attempt': number },
     };
-    return this.tracing.run({ name, parent: this.span?.headers ?? this.saga.headers, attributes }, work);
+    return spanning(span.child({ name, attributes }), work);
   }
 
   /** Of the span that is active: for events. */
