@@ -71,11 +71,20 @@ const rooms = [
     ),
     from: { path: '^lib/inbox/.*\\.interceptor\\.ts$' },
   },
+  {
+    ...room(
+      'admin',
+      '^lib/admin/',
+      [...LEAVES, '^lib/(saga|outbox)/'],
+      'Operators work on sagas and events through their ports.',
+    ),
+    from: { path: '^lib/admin/', pathNot: '^lib/admin/http/' },
+  },
   room(
-    'admin',
-    '^lib/admin/',
-    [...LEAVES, '^lib/(saga|outbox)/'],
-    'Operators look at sagas and events through their ports.',
+    'admin-http',
+    '^lib/admin/http/',
+    [...LEAVES, STATE, '^lib/admin/', NEST],
+    'Only the routes of operators are a Nest thing.',
   ),
   room('broker-port', BROKER_PORT, [...LEAVES, STATE], 'The port of all brokers.'),
   ...brokerRooms,
@@ -144,7 +153,7 @@ const everywhere = [
     { path: '^lib/' },
     {
       path: [
-        '^lib/(index|typeorm|microservices|rabbitmq|kafka|redis|prometheus|opentelemetry|terminus)\\.ts$',
+        '^lib/(index|typeorm|microservices|rabbitmq|kafka|redis|prometheus|opentelemetry|terminus|admin)\\.ts$',
         '^lib/.+/index\\.ts$',
       ],
     },

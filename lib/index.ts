@@ -46,7 +46,10 @@ export type { InboxMessageRef } from './inbox/consumer-inbox.js';
 export type { ActionResult, BarrierCommand, KnownAction, UndoResult } from './inbox/barrier-storage.js';
 export type { OutboxNumbers, SentFilter } from './outbox/outbox-storage.js';
 export type { DeadLetter, DeadLetterFilter } from './outbox/retry-storage.js';
-export { SagaAdmin, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
+export { SagaAdmin, type SagaChange, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
+export type { AuditQuery } from './admin/audit-query.js';
+export type { Operator } from './admin/operator.js';
+export type { AdminAction, AuditFacts, AuditRecord } from './saga/state/audit.js';
 export type { SagaQuery } from './admin/saga-query.js';
 export type { SagaMoment } from './admin/saga-moment.js';
 export type { SagaFailure, SagaResult, SagaSnapshot } from './saga/execution/saga-result.js';
@@ -81,6 +84,7 @@ export { SagazTelemetry, type SagazEvents } from './runtime/telemetry.js';
 
 export { SagazError } from './saga/state/sagaz.error.js';
 export {
+  AdminUnguardedError,
   BrokerUnavailableError,
   CompensationFailedError,
   DefinitionChangedError,

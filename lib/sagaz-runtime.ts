@@ -104,7 +104,7 @@ export class SagazRuntime implements Observed {
     });
     const { retention: retentionMs, keyRetention: keyRetentionMs } = options.sagas;
     this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
-    this.sagaAdmin = new SagaAdmin(common);
+    this.sagaAdmin = this.makeSagaAdmin();
     this.outboxAdmin = new OutboxAdmin(persistence);
     const leads = async () => (await persistence.workers.first()) === identity.id;
     this.keeper = new OutboxKeeper({ clock, log, leads, storage: persistence.outbox });
@@ -126,6 +126,22 @@ export class SagazRuntime implements Observed {
     const { window: windowMs, onExpired, maxDeliveries } = options.inbox;
     const settings = { telemetry, tracing, windowMs, onExpired, maxDeliveries };
     return new ConsumerInbox({ ...settings, storage: persistence.inbox });
+  }
+
+  private makeSagaAdmin(): SagaAdmin {
+    const { registry, executor, sagaWorker } = this;
+    const { sagas: storage, interventions } = this.persistence;
+    return new SagaAdmin({
+      ...{ storage, interventions, registry },
+      taken: (sagaId) => {
+        executor.takenFrom(sagaId);
+        sagaWorker.wake();
+      },
+      cancelled: async (sagaId) => {
+        await executor.cancel(sagaId);
+        sagaWorker.wake();
+      },
+    });
   }
 
   private makeRelay(log: Log): OutboxWorker {
@@ -280,6 +296,7 @@ export class SagazRuntime implements Observed {
   async close(): Promise<void> {
     const { persistence, options, log } = this.settings;
     const steps = [
+      () => this.messagesDone(),
       () => (this.works ? this.lease.stop(this.stillRunning === 0) : Promise.resolve()),
       ...(options.worker.outbox
         ? [...options.destinations.values()].map((broker) => () => broker.close())
@@ -289,6 +306,13 @@ export class SagazRuntime implements Observed {
     for (const step of steps)
       await step().catch((error: unknown) => log.warn(`while closing: ${errorText(error)}`));
     if (this.works) this.telemetry.emit('worker.stopped', () => ({ sagas: this.stillRunning }));
+  }
+
+  /** Transports are closed now, some of them without waiting for their handlers: the database must. */
+  private async messagesDone(): Promise<void> {
+    const { options, clock, log } = this.settings;
+    if (await within(clock, options.shutdownTimeout, this.inbox.settled())) return;
+    log.warn(`messages are still being processed after ${options.shutdownTimeout} ms; they come again`);
   }
 
   /** What is in use, for the start-up line. */

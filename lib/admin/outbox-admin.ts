@@ -1,30 +1,31 @@
+import { isUuid } from '../events/uuid-v7.js';
 import type { OutboxNumbers, OutboxStorage, SentFilter } from '../outbox/outbox-storage.js';
 import type { DeadLetter, DeadLetterFilter, RetryStorage } from '../outbox/retry-storage.js';
+import { show } from '../runtime/readers.js';
 import { SagaInputError } from '../saga/state/errors.js';
+import { limitOf } from './limit.js';
+import { auditOf, type Operator } from './operator.js';
 
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** From 1 to 500. Default 50. */
   readonly limit?: number | undefined;
 }
 
-const MAX_LIMIT = 500;
-
 interface Storages {
   readonly retries: RetryStorage;
   readonly outbox: Pick<OutboxStorage, 'republish' | 'numbers'>;
 }
 
-/** Events that gave up, and published ones that are kept: for operators' pages and scripts, in every process. */
+/**
+ * Events that gave up, and published ones that are kept: for operators' pages and scripts, in every process. Every change
+ * stands in the audit (`SagaAdmin.audit`).
+ */
 export class OutboxAdmin {
   constructor(private readonly storages: Storages) {}
 
   /** The latest first. @throws SagaInputError for a limit out of its range */
-  deadLetters({ limit = 50, ...filter }: DeadLetterQuery = {}): Promise<readonly DeadLetter[]> {
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-      return Promise.reject(
-        new SagaInputError(`limit: expected a whole number from 1 to ${MAX_LIMIT}, got ${limit}`),
-      );
-    return this.storages.retries.deadLetters(filter, limit);
+  async deadLetters({ limit, ...filter }: DeadLetterQuery = {}): Promise<readonly DeadLetter[]> {
+    return this.storages.retries.deadLetters(filter, limitOf(limit));
   }
 
   /**
@@ -33,8 +34,8 @@ export class OutboxAdmin {
    * @returns how many
    * @throws SagaInputError for a filter that says nothing: name what you mean
    */
-  requeue(filter: DeadLetterFilter): Promise<number> {
-    return says(filter) ? this.storages.retries.requeue(filter) : Promise.reject(nothingSaid('requeue'));
+  async requeue(filter: DeadLetterFilter, by: Operator = {}): Promise<number> {
+    return this.storages.retries.requeue(filter, auditOf('requeue', said('requeue', filter), by));
   }
 
   /**
@@ -44,8 +45,8 @@ export class OutboxAdmin {
    * @returns how many; 0 where none are kept
    * @throws SagaInputError for a filter that says nothing: name what you mean
    */
-  republish(filter: SentFilter): Promise<number> {
-    return says(filter) ? this.storages.outbox.republish(filter) : Promise.reject(nothingSaid('republish'));
+  async republish(filter: SentFilter, by: Operator = {}): Promise<number> {
+    return this.storages.outbox.republish(filter, auditOf('republish', said('republish', filter), by));
   }
 
   /** How much there is to do. Counts up to 100,000 rows: for people, not for a gauge that is asked all the time. */
@@ -54,15 +55,17 @@ export class OutboxAdmin {
   }
 
   /** Forgets dead letters for good. A parked key goes on. @returns how many @throws SagaInputError for a filter that says nothing */
-  discard(filter: DeadLetterFilter): Promise<number> {
-    return says(filter) ? this.storages.retries.discard(filter) : Promise.reject(nothingSaid('discard'));
+  async discard(filter: DeadLetterFilter, by: Operator = {}): Promise<number> {
+    return this.storages.retries.discard(filter, auditOf('discard', said('discard', filter), by));
   }
 }
 
-function says(filter: DeadLetterFilter | SentFilter): boolean {
-  return Object.values(filter).some((value) => value !== undefined);
-}
-
-function nothingSaid(what: string): SagaInputError {
-  return new SagaInputError(`${what}: name eventIds, a destination, a type, a key or a time`);
+/** The filter as the audit shows it. */
+function said(what: string, filter: DeadLetterFilter | SentFilter): string {
+  const { eventIds } = filter;
+  const wrong = eventIds?.find((id) => !isUuid(id));
+  if (wrong !== undefined) throw new SagaInputError(`eventIds: expected ids of events, got ${show(wrong)}`);
+  if (Object.values(filter).every((value) => value === undefined))
+    throw new SagaInputError(`${what}: name eventIds, a destination, a type, a key or a time`);
+  return JSON.stringify(filter);
 }

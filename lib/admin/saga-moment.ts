@@ -1,4 +1,10 @@
-import type { FailureRecord, JournalEntry, JournalKind } from '../saga/state/journal.js';
+import type {
+  FailureRecord,
+  JournalEntry,
+  JournalKind,
+  OperatorKind,
+  OperatorRecord,
+} from '../saga/state/journal.js';
 
 /** One thing that happened to a saga. */
 export interface SagaMoment {
@@ -13,6 +19,8 @@ export interface SagaMoment {
   readonly outcome?: string;
   readonly code?: string;
   readonly message?: string;
+  /** Of what an operator had done: who, and in `message` why. */
+  readonly actor?: string;
   /** Steps that were started because of it. */
   readonly launched: readonly string[];
   /** Number of the claim under which it was written: it grows with every process that takes the saga. */
@@ -33,6 +41,11 @@ const WORDS: Readonly<Record<JournalKind, string>> = {
   undo_completed: 'undo completed',
   undo_retrying: 'undo failed, tried again later',
   undo_failed: 'undo gave up',
+  step_retried: 'step to be tried again, by an operator',
+  step_skipped: 'step skipped by an operator',
+  undo_retried: 'undo to be tried again, by an operator',
+  undo_resolved: 'undone by an operator by hand',
+  unparked: 'let run again by an operator',
 };
 
 /** Kinds whose data is a failure; that of the others is what a step returned, or of no use to people. */
@@ -43,19 +56,21 @@ const FAILURES: ReadonlySet<JournalKind> = new Set([
   'undo_retrying',
   'undo_failed',
 ]);
+const OPERATED: ReadonlySet<JournalKind> = new Set<OperatorKind>([
+  'step_retried',
+  'step_skipped',
+  'undo_retried',
+  'undo_resolved',
+  'unparked',
+]);
+
+type Told = Partial<FailureRecord & OperatorRecord>;
 
 export function momentOf({ kind, step, attempt, data, launch, epoch, at }: JournalEntry): SagaMoment {
-  const failure = FAILURES.has(kind) ? (JSON.parse(data ?? '{}') as Partial<FailureRecord>) : {};
-  const { code, message, outcome } = failure;
-  return {
-    at: at ?? new Date(NaN),
-    what: WORDS[kind],
-    ...(step !== null && { step }),
-    ...(attempt > 0 && { attempt }),
-    ...(outcome !== undefined && { outcome }),
-    ...(code !== undefined && { code }),
-    ...(message !== undefined && { message }),
-    launched: launch,
-    epoch,
-  };
+  const told = FAILURES.has(kind) || OPERATED.has(kind) ? (JSON.parse(data ?? '{}') as Told) : {};
+  const { code, outcome, actor, message = told.reason } = told;
+  const shown = { step, attempt: attempt || undefined, outcome, code, message, actor };
+  const given = Object.entries(shown).filter(([, value]) => value !== undefined && value !== null);
+  const moment = { at: at ?? new Date(NaN), what: WORDS[kind], launched: launch, epoch };
+  return { ...moment, ...(Object.fromEntries(given) as Partial<SagaMoment>) };
 }

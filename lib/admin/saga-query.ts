@@ -1,7 +1,9 @@
+import { isUuid } from '../events/uuid-v7.js';
 import { didYouMean } from '../runtime/did-you-mean.js';
 import type { ListQuery } from '../saga/saga-storage.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import { SagaStatus } from '../saga/state/saga-status.js';
+import { limitOf } from './limit.js';
 
 /** Which sagas to list. Everything may be left out. */
 export interface SagaQuery {
@@ -18,24 +20,19 @@ export interface SagaQuery {
   readonly after?: string | undefined;
 }
 
-const DEFAULT_LIMIT = 50;
-const MAX_LIMIT = 500;
 const STATUSES = Object.values(SagaStatus);
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** @throws SagaInputError that names the field */
 export function readQuery(query: SagaQuery): ListQuery {
-  const { status, name, tags = {}, startedAfter, startedBefore, limit = DEFAULT_LIMIT, after } = query;
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-    refuse('limit', `expected a whole number from 1 to ${MAX_LIMIT}, got ${limit}`);
-  if (after !== undefined && !UUID.test(after)) refuse('after', 'expected what `next` of a page gave');
+  const { status, name, tags = {}, startedAfter, startedBefore, limit, after } = query;
+  if (after !== undefined && !isUuid(after)) refuse('after', 'expected what `next` of a page gave');
   return {
     statuses: status === undefined ? STATUSES : [status].flat().map(statusOf),
     name,
     tags: textsOf(tags),
     startedAfter: dateOf('startedAfter', startedAfter),
     startedBefore: dateOf('startedBefore', startedBefore),
-    limit,
+    limit: limitOf(limit),
     after,
   };
 }
@@ -60,5 +57,5 @@ function dateOf(field: string, date: Date | undefined): Date | undefined {
 }
 
 function refuse(field: string, reason: string): never {
-  throw new SagaInputError(`list: ${field}: ${reason}`);
+  throw new SagaInputError(`${field}: ${reason}`);
 }

@@ -22,7 +22,7 @@ export const CLOUD_EVENT_TYPE = 'application/cloudevents+json';
 /** CloudEvents wants to know where an event comes from; the id alone is unique already. */
 const SOURCE = '/nestjs-sagaz';
 /** Headers that are attributes of a CloudEvent, whose names have no capitals. */
-const EXTENSIONS = ['sagaId', 'correlationId', 'traceparent', 'tracestate'] as const;
+const EXTENSIONS = ['sagaId', 'sagaStartedAt', 'correlationId', 'traceparent', 'tracestate'] as const;
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -36,6 +36,8 @@ const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f
  * through the manager are one transaction.
  */
 export class ConsumerInbox<Tx = unknown> {
+  private readonly running = new Set<Promise<unknown>>();
+
   constructor(private readonly settings: ConsumerInboxSettings<Tx>) {}
 
   /**
@@ -54,13 +56,17 @@ export class ConsumerInbox<Tx = unknown> {
     const own = typeof message === 'string' ? undefined : message.onExpired;
     const onExpired = own ?? this.settings.onExpired;
     const rules = { windowMs, processesExpired: onExpired === 'process' };
+    const processing = this.traced(message, noted, () => storage.process(noted, rules, work));
+    this.running.add(processing);
     try {
-      const result = await this.traced(message, noted, () => storage.process(noted, rules, work));
+      const result = await processing;
       this.tell(noted, result.status);
       return result;
     } catch (error) {
       this.tell(noted, 'failed', errorText(error));
       throw error;
+    } finally {
+      this.running.delete(processing);
     }
   }
 
@@ -74,6 +80,11 @@ export class ConsumerInbox<Tx = unknown> {
     const parent = typeof message === 'string' ? undefined : message.headers;
     const attributes = { 'messaging.consumer.group.name': consumer, 'messaging.message.id': messageId };
     return tracing.run({ name: 'inbox process', kind: 'consumer', parent, attributes }, work);
+  }
+
+  /** @internal Resolves when no message is being processed: before that the database must not be closed. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.running);
   }
 
   /** That of the transaction of `process` around the call. */

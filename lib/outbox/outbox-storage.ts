@@ -1,3 +1,4 @@
+import type { NewAudit } from '../saga/state/audit.js';
 import type { OutboxRecord } from '../events/outbox-event.js';
 
 /** An event waiting in the outbox. */
@@ -106,8 +107,8 @@ export abstract class OutboxStorage<Tx = unknown> {
   /** Forgets published events that were kept long enough. */
   abstract forgetSent(): Promise<void>;
 
-  /** Puts published events that are kept into the outbox again, under their ids, behind what is pending. @returns how many */
-  abstract republish(filter: SentFilter): Promise<number>;
+  /** Puts published events that are kept into the outbox again, under their ids, behind what is pending; noted in the audit. @returns how many */
+  abstract republish(filter: SentFilter, audit: NewAudit): Promise<number>;
 
   /** Costs about as much as reading what it counts: at most 100,000 rows. */
   abstract numbers(): Promise<OutboxNumbers>;

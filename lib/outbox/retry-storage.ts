@@ -1,3 +1,4 @@
+import type { NewAudit } from '../saga/state/audit.js';
 import type { PendingEvent } from './outbox-storage.js';
 
 /** A key whose later events wait behind one that could not be published. */
@@ -129,10 +130,11 @@ export abstract class RetryStorage {
 
   /**
    * Gives dead letters another round, under their ids; they have lost their place in the order. Parked ones have kept it.
+   * Noted in the audit, with their number, if there are any; so for `discard`.
    * @returns how many
    */
-  abstract requeue(filter: DeadLetterFilter): Promise<number>;
+  abstract requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number>;
 
   /** Forgets dead letters. @returns how many */
-  abstract discard(filter: DeadLetterFilter): Promise<number>;
+  abstract discard(filter: DeadLetterFilter, audit: NewAudit): Promise<number>;
 }

@@ -5,6 +5,7 @@ import type { OutboxStorage } from '../outbox/outbox-storage.js';
 import type { RetryStorage } from '../outbox/retry-storage.js';
 import type { SuspectStorage } from '../outbox/suspect-storage.js';
 import type { Telemetry } from '../runtime/telemetry.js';
+import type { InterventionStorage } from '../saga/intervention-storage.js';
 import type { SagaStorage } from '../saga/saga-storage.js';
 import type { WorkerStorage } from '../saga/worker-storage.js';
 
@@ -15,6 +16,7 @@ export interface Persistence<Tx = unknown> {
   readonly outbox: OutboxStorage<Tx>;
   readonly retries: RetryStorage;
   readonly suspects: SuspectStorage;
+  readonly interventions: InterventionStorage;
   readonly signal: OutboxSignal;
   readonly inbox: InboxStorage<Tx>;
   readonly barrier: BarrierStorage<Tx>;

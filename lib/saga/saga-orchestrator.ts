@@ -30,12 +30,11 @@ import { storedJson } from './stored-json.js';
 import {
   SagaConflictError,
   SagaInputError,
-  SagaNotCancellableError,
   SagaNotFoundError,
   SagaResultTimeoutError,
   ShutdownError,
 } from './state/errors.js';
-import { isEnded } from './state/saga-status.js';
+import { refusedCancel } from './refused-cancel.js';
 
 export interface ExecuteOptions {
   /** Same key and same input: the saga that is there. Same key and other input: SagaConflictError. */
@@ -173,8 +172,7 @@ export class SagaOrchestrator<Tx = unknown> {
     if (answer === 'not_found') throw new SagaNotFoundError(`there is no saga ${sagaId}`);
     if (answer === 'too_late') {
       const { status } = await this.get(sagaId);
-      const why = isEnded(status) ? `is ${status}` : 'has reached its point of no return';
-      throw new SagaNotCancellableError(`saga ${sagaId} cannot be cancelled: it ${why}`);
+      throw refusedCancel(sagaId, status);
     }
     const { executor, wake } = this.settings;
     await executor.cancel(sagaId);

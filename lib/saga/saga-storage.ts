@@ -205,7 +205,11 @@ export interface SagaRow {
   readonly sagaId: string;
   readonly name: string;
   readonly version: number;
+  /** Hash of the definition that it was started with. */
+  readonly definition: string;
   readonly status: SagaStatus;
+  /** Number of the latest claim, or of the latest action of an operator. */
+  readonly epoch: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly correlationId: string;
   /** Steps launched by its first row. */

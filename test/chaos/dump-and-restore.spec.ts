@@ -1,5 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import { SHARD_COUNT, shardOf } from '../../lib/events/shard.js';
 import { startSagaProcess, stopSagaProcesses } from '../support/saga-process.js';
 import { describeWith } from '../support/requirement.js';
@@ -8,6 +6,7 @@ import { ChaosWorld } from './support/chaos-world.js';
 import { Cluster } from './support/cluster.js';
 import { compareDeliveries, prepareDeliveries } from './support/deliveries.js';
 import { random } from './support/load.js';
+import { restore } from './support/restore.js';
 import { startProducers } from './support/producers.js';
 
 /** Of the relay worker, all shards together. */
@@ -40,12 +39,7 @@ describeWith('pg_dump', 'a database that is restored into a new cluster', () => 
 
     const cluster = await Cluster.create();
     closing.push(() => cluster.drop());
-    const programs = process.env['PG_DUMP'] ?? '';
-    const dump = execFileSync(join(programs, 'pg_dump'), ['--no-owner', world.url], { maxBuffer: 1 << 30 });
-    execFileSync(join(programs, 'psql'), ['-q', '-v', 'ON_ERROR_STOP=1', cluster.url], {
-      input: dump,
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
+    restore(world.url, cluster.url);
     await world.start({ url: cluster.url, program: 'relay-worker' });
     const left = () => cluster.query('SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry');
     await until(async () => (await left()).length === 0, 60_000);

@@ -2,6 +2,7 @@ import { memoryPersistence } from '../../lib/persistence/memory/memory-persisten
 import { systemClock } from '../../lib/runtime/clock.js';
 import { barrierStorageContract } from './barrier-storage.contract.js';
 import { inboxStorageContract } from './inbox-storage.contract.js';
+import { interventionStorageContract } from './intervention-storage.contract.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
@@ -20,6 +21,10 @@ describe('memory saga storage', () => {
     ...sagaSignalContract,
     ...sagaKeepingContract,
   ])('$name', ({ run }) => run(storage));
+});
+
+describe('memory storage of interventions', () => {
+  it.each(interventionStorageContract)('$name', ({ run }) => run(storage));
 });
 
 describe('memory outbox storage', () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { AdminAction } from '../../lib/saga/state/audit.js';
 import { shardOf } from '../../lib/events/shard.js';
 import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
 import type { Diverted, RetryEvent, RetryResult } from '../../lib/outbox/retry-storage.js';
@@ -49,6 +50,8 @@ function settleAll(storage: StorageUnderTest, events: readonly RetryEvent[], how
     ),
   );
 }
+
+const audit = (action: AdminAction) => ({ actor: 'ada', action, target: 'letters', reason: null });
 
 /** What every retry storage must do. Cases share one storage. */
 export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
@@ -176,15 +179,15 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
         OWNER,
         events.map((event) => ({ event, reason: 'rejected: no' })),
       );
-      assert.equal(await storage.retries.requeue({ eventIds: [one.eventId] }), 1);
+      assert.equal(await storage.retries.requeue({ eventIds: [one.eventId] }, audit('requeue')), 1);
       const [again] = await due(storage, key);
       assert.deepEqual([again?.eventId, again?.blocks, again?.attempts], [one.eventId, false, 0]);
       assert.equal(
         (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
         false,
       );
-      assert.equal(await storage.retries.discard({ key }), 1);
-      assert.equal(await storage.retries.requeue({ eventIds: [other.eventId] }), 0);
+      assert.equal(await storage.retries.discard({ key }, audit('discard')), 1);
+      assert.equal(await storage.retries.requeue({ eventIds: [other.eventId] }, audit('requeue')), 0);
       assert.deepEqual(await storage.retries.deadLetters({ key }, 10), []);
     },
   },
@@ -200,7 +203,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       assert.deepEqual([blocked?.events, blocked?.parked], [2, true]);
       const [letter] = await storage.retries.deadLetters({ key }, 10);
       assert.deepEqual([letter?.eventId, letter?.parked, letter?.reason], [first.eventId, true, 'no']);
-      assert.equal(await storage.retries.requeue({ key }), 1);
+      assert.equal(await storage.retries.requeue({ key }, audit('requeue')), 1);
       const found = await due(storage, key);
       assert.deepEqual(ids(found), [first.eventId, second.eventId]);
       const [head] = found;
@@ -217,7 +220,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const events = await pending(storage, [key, key]);
       const [first, second] = events as [PendingEvent, PendingEvent];
       await storage.retries.divert(OWNER, [parked(first), behind(second)]);
-      assert.equal(await storage.retries.discard({ eventIds: [first.eventId] }), 1);
+      assert.equal(await storage.retries.discard({ eventIds: [first.eventId] }, audit('discard')), 1);
       const next = await due(storage, key);
       assert.deepEqual(ids(next), [second.eventId]);
       await settleAll(storage, next, 'published');

@@ -5,18 +5,19 @@ import { describeWith } from '../support/requirement.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { barrierStorageContract } from './barrier-storage.contract.js';
 import { inboxStorageContract } from './inbox-storage.contract.js';
+import { interventionStorageContract, type InterventionsUnderTest } from './intervention-storage.contract.js';
 import { outboxStorageContract } from './outbox-storage.contract.js';
 import { retryStorageContract } from './retry-storage.contract.js';
 import { sagaControlContract } from './saga-control.contract.js';
 import { sagaKeepingContract } from './saga-keeping.contract.js';
 import { sagaListContract } from './saga-list.contract.js';
 import { sagaSignalContract } from './saga-signal.contract.js';
-import { sagaStorageContract, type StorageUnderTest } from './saga-storage.contract.js';
+import { sagaStorageContract } from './saga-storage.contract.js';
 
 describeWith('postgres', 'TypeORM storage', () => {
   let database: ApplicationDatabase;
   let persistence: Persistence<EntityManager>;
-  const storage = () => persistence as unknown as StorageUnderTest;
+  const storage = () => persistence as unknown as InterventionsUnderTest;
 
   beforeAll(async () => {
     database = await applicationDatabase();
@@ -37,6 +38,10 @@ describeWith('postgres', 'TypeORM storage', () => {
       ...sagaSignalContract,
       ...sagaKeepingContract,
     ])('$name', ({ run }) => run(storage()));
+  });
+
+  describe('of interventions', () => {
+    it.each(interventionStorageContract)('$name', ({ run }) => run(storage()));
   });
 
   describe('of the inbox', () => {

@@ -73,11 +73,11 @@ describeWith('postgres', 'a health check', () => {
   });
 
   it('answers 503 when the schema is not that of this version', async () => {
-    await database.dataSource.query('DELETE FROM saga_migration WHERE version = 8');
+    await database.dataSource.query('DELETE FROM saga_migration WHERE version = 9');
     const { body, status } = await request(app.getHttpServer()).get('/health');
     expect(status).toBe(503);
     expect((body as HealthCheckResult).error).toMatchObject({
-      sagas: { status: 'down', message: expect.stringContaining('lacks the migrations 8') as string },
+      sagas: { status: 'down', message: expect.stringContaining('lacks the migrations 9') as string },
     });
   });
 });

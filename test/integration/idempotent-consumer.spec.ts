@@ -5,14 +5,8 @@ import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
 import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
-import {
-  ConsumerInbox,
-  IdempotentConsumer,
-  InMemoryBroker,
-  MessageBroker,
-  Outbox,
-  SagazModule,
-} from '../../lib/index.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
+import { ConsumerInbox, IdempotentConsumer, InMemoryBroker, Outbox, SagazModule } from '../../lib/index.js';
 import { KafkaBroker } from '../../lib/kafka.js';
 import { RedisStreamsTransport } from '../../lib/microservices.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
@@ -21,7 +15,7 @@ import { Test } from '@nestjs/testing';
 import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
 import { RedisListener } from '../support/brokers/redis.js';
 import { describeWith } from '../support/requirement.js';
-import { startApplication } from '../support/test-application.js';
+import { startApplication, type TestApplicationOptions } from '../support/test-application.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
 import { until } from '../support/until.js';
 
@@ -33,6 +27,8 @@ interface Paid {
 }
 
 const failed = new Map<number, number>();
+/** Closed, the handler of order 34 waits at it. */
+let gate = new Deferred<void>();
 
 @Controller()
 class Billing {
@@ -48,6 +44,7 @@ class Billing {
     await this.outbox.publish({ type: 'bill.made', payload: order });
     const before = failed.get(order) ?? 0;
     failed.set(order, before + 1);
+    if (order === 34) await gate.promise;
     if (poison || before < failures) throw new Error('no paper');
   }
 }
@@ -89,44 +86,66 @@ class RepeatingBroker extends InMemoryBroker {
   }
 }
 
-describeWith('postgres', 'an @IdempotentConsumer', () => {
-  let database: ApplicationDatabase;
-  let app: INestApplication | undefined;
+/** The consumers' database and application, for the tests of the suite in which it is made. */
+class Shop {
+  private database: ApplicationDatabase | undefined;
+  private app: INestApplication | undefined;
 
-  beforeEach(async () => {
-    failed.clear();
-    database = await applicationDatabase();
-    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
-  });
-  afterEach(async () => {
-    await app?.close();
-    app = undefined;
-    await database.close();
-  });
-
-  const ids = async (table: string) =>
-    (await database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`)).map(
-      ({ id }) => id,
-    );
-  const publish = (...orders: readonly Paid[]) =>
-    app!
-      .get(Outbox)
-      .transaction(() =>
-        app!.get(Outbox).publish(orders.map((payload) => ({ type: 'order.paid', payload }))),
-      );
-  const outbox = { retry: { initialInterval: 5, maxInterval: 20 } };
-  const start = async (broker: MessageBroker) => {
-    app = await startApplication({
-      ...{ url: database.url, controllers: [Billing, Mail], sagaz: { broker, outbox } },
+  constructor() {
+    beforeEach(async () => {
+      failed.clear();
+      this.database = await applicationDatabase();
+      await this.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
     });
-    return app;
-  };
+    afterEach(async () => {
+      await this.app?.close();
+      this.app = undefined;
+      await this.database?.close();
+    });
+  }
+
+  async start(options: TestApplicationOptions): Promise<INestApplication> {
+    const url = this.database?.url ?? '';
+    return (this.app = await startApplication({ url, controllers: [Billing, Mail], ...options }));
+  }
+
+  async publish(...orders: readonly Paid[]): Promise<void> {
+    const outbox = this.app!.get(Outbox);
+    await outbox.transaction(() =>
+      outbox.publish(orders.map((payload) => ({ type: 'order.paid', payload }))),
+    );
+  }
+
+  /** The orders in a table. */
+  async orders(table: 'bill' | 'mail'): Promise<number[]> {
+    return (await this.query<{ id: number }>(`SELECT id FROM ${table} ORDER BY id`)).map(({ id }) => id);
+  }
+
+  query<T>(text: string): Promise<T[]> {
+    return this.database!.dataSource.query<T[]>(text);
+  }
+}
+
+/** One that is taken at once, one at the third time, one never. */
+const THREE: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
+
+async function expectTwoOfThree(shop: Shop): Promise<void> {
+  expect([await shop.orders('bill'), await shop.orders('mail')]).toEqual([
+    [1, 2],
+    [1, 2],
+  ]);
+  expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+}
+
+describeWith('postgres', 'an @IdempotentConsumer', () => {
+  const shop = new Shop();
+  const outbox = { retry: { initialInterval: 5, maxInterval: 20 } };
 
   it('takes each message once, however often it comes, in one transaction with what it writes', async () => {
-    await start(new RepeatingBroker());
-    await publish({ order: 1 }, { order: 2, failures: 2 });
-    await until(async () => (await ids('mail')).length === 2);
-    expect([await ids('bill'), await ids('mail')]).toEqual([
+    await shop.start({ sagaz: { broker: new RepeatingBroker(), outbox } });
+    await shop.publish({ order: 1 }, { order: 2, failures: 2 });
+    await until(async () => (await shop.orders('mail')).length === 2);
+    expect([await shop.orders('bill'), await shop.orders('mail')]).toEqual([
       [1, 2],
       [1, 2],
     ]);
@@ -134,16 +153,14 @@ describeWith('postgres', 'an @IdempotentConsumer', () => {
   });
 
   it('gives a message up after so many failures, and keeps nothing of it', async () => {
-    await start(new InMemoryBroker());
-    await publish({ order: 1, poison: true }, { order: 2 });
-    await until(async () => (await ids('mail')).length === 1 && failed.get(1) === 3);
+    await shop.start({ sagaz: { broker: new InMemoryBroker(), outbox } });
+    await shop.publish({ order: 1, poison: true }, { order: 2 });
+    await until(async () => (await shop.orders('mail')).length === 1 && failed.get(1) === 3);
     await until(async () => {
-      const left = await database.dataSource.query<unknown[]>(
-        'SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry',
-      );
+      const left = await shop.query('SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry');
       return left.length === 0;
     });
-    expect([await ids('bill'), failed.get(1)]).toEqual([[2], 3]);
+    expect([await shop.orders('bill'), failed.get(1)]).toEqual([[2], 3]);
   });
 
   it('is refused for a handler without a name, or a number of deliveries that is none', () => {
@@ -156,14 +173,10 @@ describeWith('postgres', 'an @IdempotentConsumer', () => {
 
 describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Nest', () => {
   const url = process.env['RABBITMQ_URL'] ?? '';
-  let database: ApplicationDatabase;
-  let app: INestApplication | undefined;
+  const shop = new Shop();
   let names: { readonly exchange: string; readonly queue: string; readonly dead: string };
 
   beforeEach(async () => {
-    failed.clear();
-    database = await applicationDatabase();
-    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
     const id = uuidV7();
     names = { exchange: `events-${id}`, queue: `billing-${id}`, dead: `dead-${id}` };
     const connection = await connect(url);
@@ -172,9 +185,6 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     await connection.close();
   });
   afterEach(async () => {
-    await app?.close();
-    app = undefined;
-    await database.close();
     const connection = await connect(url);
     const channel = await connection.createChannel();
     await channel.deleteQueue(names.queue);
@@ -200,40 +210,24 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       prefetchCount: 20,
     },
   });
-  const start = async (...controllers: Type[]) => {
-    app = await startApplication({
-      ...{ url: database.url, controllers, microservices: [transport(false)] },
+  const start = (...controllers: Type[]) =>
+    shop.start({
+      ...{ controllers, microservices: [transport(false)] },
       sagaz: { broker: new RabbitMqBroker({ url, exchange: names.exchange }) },
     });
-    return app;
-  };
-  const rows = async (table: string) =>
-    (await database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`)).map(
-      ({ id }) => id,
-    );
-  const publish = (...orders: readonly Paid[]) =>
-    app!
-      .get(Outbox)
-      .transaction(() =>
-        app!.get(Outbox).publish(orders.map((payload) => ({ type: 'order.paid', payload }))),
-      );
 
   it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter exchange', async () => {
     await start(Billing, Mail);
-    await publish({ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true });
+    await shop.publish(...THREE);
     const connection = await connect(url);
     const channel = await connection.createChannel();
     const counts = async () => [
       (await channel.checkQueue(names.queue)).messageCount,
       (await channel.checkQueue(names.dead)).messageCount,
     ];
-    await until(async () => (await counts())[1] === 1 && (await rows('mail')).length === 2, 20_000);
-    expect([await rows('bill'), await rows('mail'), await counts()]).toEqual([
-      [1, 2],
-      [1, 2],
-      [0, 1],
-    ]);
-    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
+    await until(async () => (await counts())[1] === 1 && (await shop.orders('mail')).length === 2, 20_000);
+    expect(await counts()).toEqual([0, 1]);
+    await expectTwoOfThree(shop);
     await connection.close();
   }, 40_000);
 
@@ -244,14 +238,38 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
       poison: order === 7,
       failures: order % 3,
     }));
-    await publish(...orders);
+    await shop.publish(...orders);
     const connection = await connect(url);
     const channel = await connection.createChannel();
     const dead = async () => (await channel.checkQueue(names.dead)).messageCount;
-    await until(async () => (await rows('bill')).length === 19 && (await dead()) >= 1, 20_000);
+    await until(async () => (await shop.orders('bill')).length === 19 && (await dead()) >= 1, 20_000);
     const all = orders.map(({ order }) => order);
-    expect([await rows('bill'), await rows('mail')]).toEqual([all.filter((order) => order !== 7), all]);
+    expect([await shop.orders('bill'), await shop.orders('mail')]).toEqual([
+      all.filter((order) => order !== 7),
+      all,
+    ]);
     expect([await dead(), (await channel.checkQueue(names.queue)).messageCount]).toEqual([1, 0]);
+    await connection.close();
+  }, 40_000);
+
+  it('(pitfall 34) a shutdown loses nothing: what its handler wrote counts, and the message that comes again does not', async () => {
+    gate = new Deferred();
+    const first = await start(Billing, Mail);
+    await shop.publish({ order: 34 });
+    await until(() => failed.get(34) === 1);
+    const closing = first.close();
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const waiting = async () => (await channel.checkQueue(names.queue)).messageCount;
+    // The channel is closed, the handler is not done.
+    await until(async () => (await waiting()) >= 1, 20_000);
+    expect(await shop.orders('bill')).toEqual([]);
+    gate.resolve();
+    await closing;
+    expect(await shop.orders('bill')).toEqual([34]);
+    await start(Billing, Mail);
+    await until(async () => (await shop.orders('mail')).length === 1 && (await waiting()) === 0, 20_000);
+    expect([await shop.orders('bill'), failed.get(34)]).toEqual([[34], 1]);
     await connection.close();
   }, 40_000);
 
@@ -267,24 +285,14 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
 });
 
 describeWith('kafka', 'an @IdempotentConsumer on the Kafka transport of Nest', () => {
-  let database: ApplicationDatabase;
   let listener: KafkaListener;
-  let app: INestApplication | undefined;
-
-  beforeEach(async () => {
-    failed.clear();
-    database = await applicationDatabase();
-    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+  beforeAll(async () => {
     listener = await KafkaListener.on(kafkaBrokers(), '');
     await listener.create('order.paid');
     await listener.create('bill.made');
   });
-  afterEach(async () => {
-    await app?.close();
-    app = undefined;
-    await listener.close();
-    await database.close();
-  });
+  afterAll(() => listener.close());
+  const shop = new Shop();
 
   it('repeats what failed, and leaves poison to the dead-letter topic', async () => {
     const dead = await listener.records('order.paid.dead-letter');
@@ -295,72 +303,62 @@ describeWith('kafka', 'an @IdempotentConsumer on the Kafka transport of Nest', (
         ...{ consumer: { groupId: `billing-${uuidV7()}` }, subscribe: { fromBeginning: true } },
       },
     };
-    app = await startApplication({
-      ...{ url: database.url, controllers: [Billing, Mail], microservices: [transport] },
-      sagaz: { broker: new KafkaBroker({ brokers: kafkaBrokers() }) },
+    await shop.start({
+      ...{ microservices: [transport], sagaz: { broker: new KafkaBroker({ brokers: kafkaBrokers() }) } },
     });
-    const outbox = app.get(Outbox);
-    const orders: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
-    await outbox.transaction(() =>
-      outbox.publish(orders.map((payload) => ({ type: 'order.paid', key: 'k', payload }))),
-    );
-    const mailed = () => database.dataSource.query<{ id: number }[]>('SELECT id FROM mail ORDER BY id');
-    await until(async () => dead.length === 1 && (await mailed()).length === 2, 40_000);
-    const billed = await database.dataSource.query<{ id: number }[]>('SELECT id FROM bill ORDER BY id');
-    expect([billed, await mailed()]).toEqual([
-      [{ id: 1 }, { id: 2 }],
-      [{ id: 1 }, { id: 2 }],
-    ]);
-    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
-    expect(JSON.parse(dead[0]?.value ?? 'null')).toEqual(orders[2]);
+    await shop.publish(...THREE);
+    await until(async () => dead.length === 1 && (await shop.orders('mail')).length === 2, 40_000);
+    await expectTwoOfThree(shop);
+    expect(JSON.parse(dead[0]?.value ?? 'null')).toEqual(THREE[2]);
     expect(dead[0]?.headers).toMatchObject({ error: 'no paper', type: 'order.paid' });
   }, 90_000);
 });
 
 describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
   const url = process.env['REDIS_URL'] ?? '';
-  let database: ApplicationDatabase;
-  let app: INestApplication | undefined;
-
-  beforeEach(async () => {
-    failed.clear();
-    database = await applicationDatabase();
-    await database.dataSource.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
+  const shop = new Shop();
+  let streams: RedisListener;
+  let streamPrefix: string;
+  beforeEach(() => {
+    streamPrefix = `${uuidV7()}:`;
+    streams = new RedisListener(url, streamPrefix);
   });
   afterEach(async () => {
-    await app?.close();
-    app = undefined;
-    await database.close();
-  });
-
-  it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter stream', async () => {
-    const streamPrefix = `${uuidV7()}:`;
-    const streams = new RedisListener(url, streamPrefix);
-    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
-    app = await startApplication({
-      ...{ url: database.url, controllers: [Billing, Mail], microservices: [{ strategy }] },
-      sagaz: { broker: new RedisStreamsBroker({ url, streamPrefix }) },
-    });
-    const outbox = app.get(Outbox);
-    const orders: readonly Paid[] = [{ order: 1 }, { order: 2, failures: 2 }, { order: 3, poison: true }];
-    await outbox.transaction(() =>
-      outbox.publish(orders.map((payload) => ({ type: 'order.paid', key: 'k', payload }))),
-    );
-    const rows = (table: string) =>
-      database.dataSource.query<{ id: number }[]>(`SELECT id FROM ${table} ORDER BY id`);
-    const dead = () => streams.entries('order.paid.dead-letter');
-    await until(async () => (await dead()).length === 1 && (await rows('mail')).length === 2);
-    expect([await rows('bill'), await rows('mail')]).toEqual([
-      [{ id: 1 }, { id: 2 }],
-      [{ id: 1 }, { id: 2 }],
-    ]);
-    expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
-    expect(await dead()).toMatchObject([{ data: JSON.stringify(orders[2]), error: 'no paper' }]);
-    await until(
-      async () =>
-        ((await streams.client.xpending(`${streamPrefix}order.paid`, 'billing')) as [number])[0] === 0,
-    );
     await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
     await streams.close();
+  });
+  const start = () => {
+    const options = { url, streamPrefix, group: 'billing', claimAfter: '1h' } as const;
+    const strategy = new RedisStreamsTransport(options);
+    const broker = new RedisStreamsBroker({ url, streamPrefix });
+    return shop.start({ microservices: [{ strategy }], sagaz: { broker } });
+  };
+
+  it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter stream', async () => {
+    await start();
+    await shop.publish(...THREE);
+    const dead = () => streams.entries('order.paid.dead-letter');
+    await until(async () => (await dead()).length === 1 && (await shop.orders('mail')).length === 2);
+    await expectTwoOfThree(shop);
+    expect(await dead()).toMatchObject([{ data: JSON.stringify(THREE[2]), error: 'no paper' }]);
+    const owed = async () => (await streams.client.xpending(`${streamPrefix}order.paid`, 'billing'))[0];
+    await until(async () => (await owed()) === 0);
+  }, 40_000);
+
+  it('(pitfall 34) a shutdown waits for the handler and acknowledges its message', async () => {
+    gate = new Deferred();
+    const first = await start();
+    await shop.publish({ order: 34 });
+    await until(() => failed.get(34) === 1);
+    let closed = false;
+    const closing = first.close().then(() => (closed = true));
+    const consumers = () => streams.client.xinfo('CONSUMERS', `${streamPrefix}order.paid`, 'billing');
+    // It reads no more once it is told to stop; a read takes half a second.
+    const idle = async () => Number(((await consumers()) as unknown[][])[0]?.at(-1));
+    await until(async () => (await idle()) > 1_000);
+    expect(closed).toBe(false);
+    gate.resolve();
+    await closing;
+    expect([await shop.orders('bill'), await consumers()]).toEqual([[34], []]);
   }, 40_000);
 });

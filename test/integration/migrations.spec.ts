@@ -39,7 +39,8 @@ describeWith('postgres', 'migrations', () => {
       { version: 5, name: 'retries-and-dead-letters' },
       { version: 6, name: 'suspects-and-sent-events' },
       { version: 7, name: 'inbox' },
-      { version: 8, name: 'saga-headers' },
+      { version: 8, name: 'audit' },
+      { version: 9, name: 'saga-headers' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -48,7 +49,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox, 8 saga-headers; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox, 8 audit, 9 saga-headers; .*migrations: 'run'/,
     );
   });
 
@@ -64,7 +65,7 @@ describeWith('postgres', 'migrations', () => {
     await expect(migrator.check()).rejects.toThrow('update the package');
   });
 
-  it('make the same tables as the SQL text and as the TypeORM migrations', async () => {
+  it('make the same tables as the SQL text and as the TypeORM migrations, which all load (pitfall 32)', async () => {
     const { dataSource, url } = database;
     await new Migrator(dataSource, 'by_module').run();
     await dataSource.query(migrationSql({ schema: 'by_text' }));
@@ -91,6 +92,27 @@ describeWith('postgres', 'migrations', () => {
     }).toEqual(expected);
     for (const schema of ['by_module', 'by_text', 'by_typeorm'])
       await new Migrator(dataSource, schema).check();
+  });
+
+  it('write nothing where nothing is missing: no DDL at every start, and no right to it is needed (pitfall 32)', async () => {
+    const { dataSource, url } = database;
+    await new Migrator(dataSource, 'settled').run();
+    const name = `reader_${process.pid}`;
+    await dataSource.query(`CREATE ROLE ${name} LOGIN PASSWORD 'reader'`);
+    await dataSource.query(`GRANT USAGE ON SCHEMA settled TO ${name}`);
+    await dataSource.query(`GRANT SELECT ON settled.saga_migration TO ${name}`);
+    const address = new URL(url);
+    [address.username, address.password] = [name, 'reader'];
+    const reader = new DataSource({ type: 'postgres', url: address.href });
+    try {
+      await reader.initialize();
+      await expect(reader.query('CREATE SCHEMA nope')).rejects.toThrow('permission denied');
+      await new Migrator(reader, 'settled').run();
+    } finally {
+      await reader.destroy();
+      await dataSource.query(`DROP OWNED BY ${name}`);
+      await dataSource.query(`DROP ROLE ${name}`);
+    }
   });
 
   it('refuse a schema name that is no identifier', async () => {

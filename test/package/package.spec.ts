@@ -67,6 +67,7 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);
     expect(names['nestjs-sagaz/kafka']).toEqual(['KafkaBroker']);
     expect(names['nestjs-sagaz/redis']).toEqual(['RedisStreamsBroker']);
+    expect(names['nestjs-sagaz/admin']).toEqual(['SagazAdminModule']);
   });
 
   it('names the package that a broker lacks, and the command that installs it', async () => {
@@ -80,12 +81,32 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     }
   });
 
+  it('brings its command line, which says what to do without a database', async () => {
+    const bin = path.join(project, 'node_modules/nestjs-sagaz', packed.bin);
+    const help = await run(node, [bin, '--help'], { cwd: project });
+    expect(help.stdout).toContain('sagas retry <ID>');
+    const environment = { ...process.env, DATABASE_URL: '' };
+    await expect(run(node, [bin, 'status'], { cwd: project, env: environment })).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('DATABASE_URL is not set') as string,
+    });
+  });
+
   describeWith('postgres', 'with a database', () => {
     let database: TestDatabase;
     beforeAll(async () => {
       database = await createDatabase();
     });
     afterAll(() => database.drop());
+
+    it('migrates by its command line, and says so', async () => {
+      const bin = path.join(project, 'node_modules/nestjs-sagaz', packed.bin);
+      const env = { ...process.env, DATABASE_URL: database.url, SAGAZ_SCHEMA: 'by_cli' };
+      await expect(run(node, [bin, 'check'], { cwd: project, env })).rejects.toMatchObject({ code: 5 });
+      await run(node, [bin, 'migrate'], { cwd: project, env });
+      const { stdout } = await run(node, [bin, 'check', '--json'], { cwd: project, env });
+      expect(JSON.parse(stdout)).toEqual({ schema: 'by_cli', upToDate: true });
+    });
 
     it('undoes nothing because of a SIGTERM that closes a client under a running step; the next process completes', async () => {
       const environment = { ...process.env, DATABASE_URL: database.url };

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +9,8 @@ const root = process.cwd();
 
 export interface PackedPackage {
   readonly tarball: string;
+  /** Program of the command line, from the root of the package. */
+  readonly bin: string;
   /** Folder with what is in the tarball. */
   readonly contents: string;
   /** A folder with the package installed in its node_modules, beside the given dependencies. @param without some of them */
@@ -27,6 +29,7 @@ export async function packPackage(): Promise<PackedPackage> {
   return {
     tarball,
     contents,
+    bin: await binOf(contents),
     async install(dependencies, without = []) {
       const project = path.join(folder, `project-${count++}`);
       await linkAll(dependencies, path.join(project, 'node_modules'));
@@ -39,6 +42,19 @@ export async function packPackage(): Promise<PackedPackage> {
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** Both names are the same program, which can be run as it is. */
+async function binOf(contents: string): Promise<string> {
+  const { bin } = JSON.parse(await readFile(path.join(contents, 'package.json'), 'utf8')) as {
+    readonly bin: Readonly<Record<string, string>>;
+  };
+  const [program, ...others] = new Set(Object.values(bin));
+  if (Object.keys(bin).join() !== 'nestjs-sagaz,sagaz' || program === undefined || others.length > 0)
+    throw new Error(`bin is ${JSON.stringify(bin)}`);
+  const first = (await readFile(path.join(contents, program), 'utf8')).split('\n')[0];
+  if (first !== '#!/usr/bin/env node') throw new Error(`${program} begins with ${first}`);
+  return program;
 }
 
 /** Installs what an application on Nest 11 has, once; later runs find it. */

@@ -1,6 +1,7 @@
 import type { EventRules } from '../../lib/events/event-factory.js';
 import type { OutboxRecord } from '../../lib/events/outbox-event.js';
 import { MemoryDatabase } from '../../lib/persistence/memory/memory-database.js';
+import { MemoryInterventionStorage } from '../../lib/persistence/memory/memory-intervention-storage.js';
 import { MemorySagaStorage } from '../../lib/persistence/memory/memory-saga-storage.js';
 import { MemoryWorkerStorage } from '../../lib/persistence/memory/memory-worker-storage.js';
 import { buildDefinition } from '../../lib/saga/definition/build-definition.js';
@@ -124,6 +125,7 @@ export class SagaWorld {
   readonly clock = new FakeClock();
   readonly database = new MemoryDatabase();
   readonly storage = new TestStorage(this.database, this.clock);
+  readonly interventions = new MemoryInterventionStorage(this.database, this.storage, this.clock);
   readonly workers = new MemoryWorkerStorage(this.database, this.clock);
   readonly rules: EventRules = {
     route: () => ['default'],

@@ -1,3 +1,4 @@
+import { auditOf } from '../../lib/admin/operator.js';
 import { InMemoryBroker } from '../../lib/brokers/memory/in-memory-broker.js';
 import { makeEvent } from '../../lib/events/event-factory.js';
 import type { OutboxEventInput } from '../../lib/events/outbox-event.js';
@@ -831,7 +832,7 @@ describe('OutboxWorker', () => {
     const letters = await dead();
     expect(letters).toHaveLength(2);
     poison = false;
-    expect(await trouble.requeue({ type: 'a' })).toBe(1);
+    expect(await trouble.requeue({ type: 'a' }, auditOf('requeue', '', {}))).toBe(1);
     await clock.advance(2_000);
     expect(await dead()).toMatchObject([{ type: 'b' }]);
     expect(destination.items.at(-1)?.eventId).toBe(letters.find(({ type }) => type === 'a')?.eventId);
@@ -855,7 +856,7 @@ describe('OutboxWorker', () => {
     expect(await dead()).toMatchObject([{ type: 'poison', parked: true, reason: 'rejected: no' }]);
     expect(log.lines.filter((line) => line.includes('dead-lettered'))).toHaveLength(1);
     poison = false;
-    expect(await trouble.requeue({ type: 'poison' })).toBe(1);
+    expect(await trouble.requeue({ type: 'poison' }, auditOf('requeue', '', {}))).toBe(1);
     await clock.advance(2_000);
     expect([waiting(), await dead()]).toEqual([[], []]);
     expect(destination.items.map(({ type }) => type)).toEqual(['poison', 'other', 'poison', 'after']);
@@ -872,7 +873,7 @@ describe('OutboxWorker', () => {
     worker.start();
     await clock.advance(60_000);
     expect(await dead()).toMatchObject([{ attempts: 5, reason: 'exhausted: the broker is busy' }]);
-    expect(await trouble.discard({ type: 'poison' })).toBe(1);
+    expect(await trouble.discard({ type: 'poison' }, auditOf('discard', '', {}))).toBe(1);
     await clock.advance(2_000);
     write({ type: 'after', key: NORTH });
     await clock.advance(2_000);

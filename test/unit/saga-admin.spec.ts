@@ -4,6 +4,11 @@ import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { NonRetryableError } from '../../lib/saga/state/errors.js';
 import { saga, SagaWorld } from '../support/saga-world.js';
 
+function adminOf({ storage, interventions }: SagaWorld, registry: SagaRegistry): SagaAdmin {
+  const taken = () => undefined;
+  return new SagaAdmin({ storage, interventions, registry, taken, cancelled: () => Promise.resolve() });
+}
+
 describe('SagaAdmin', () => {
   const definition = saga({
     hotel: { run: () => ({ secret: 'room 7' }), undo: () => undefined },
@@ -20,7 +25,7 @@ describe('SagaAdmin', () => {
     world = new SagaWorld();
     const registry = new SagaRegistry();
     registry.add(definition);
-    admin = new SagaAdmin({ storage: world.storage, registry });
+    admin = adminOf(world, registry);
   });
 
   it('tells what happened to a saga, in order and in words, without what its steps returned', async () => {
@@ -54,7 +59,7 @@ describe('SagaAdmin', () => {
 
   it('draws nothing of a saga whose definition is not registered here', async () => {
     const { sagaId } = await world.execute(definition);
-    const stranger = new SagaAdmin({ storage: world.storage, registry: new SagaRegistry() });
+    const stranger = adminOf(world, new SagaRegistry());
     expect((await stranger.history(sagaId)).mermaid).toBeUndefined();
   });
 

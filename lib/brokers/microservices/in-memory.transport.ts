@@ -1,23 +1,11 @@
-import { BaseRpcContext, Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
 import type { PublishItem } from '../../events/publish.js';
 import type { InMemoryBroker } from '../memory/in-memory-broker.js';
+import { EventContext } from './event-context.js';
 
-/** Second argument of an `@EventPattern` handler, or `@Ctx()`: the event without its payload. */
-export class InMemoryContext extends BaseRpcContext<[PublishItem]> {
-  /** Stable over redeliveries. */
-  get eventId(): string {
-    return this.args[0].eventId;
-  }
-
-  get key(): string {
-    return this.args[0].key;
-  }
-
-  get headers(): Readonly<Record<string, string>> {
-    return this.args[0].headers;
-  }
-}
+/** Of an event from an {@link InMemoryBroker}. */
+export class InMemoryContext extends EventContext<[PublishItem]> {}
 
 /**
  * Delivers the events of an {@link InMemoryBroker} to the application's `@EventPattern(type)` handlers:

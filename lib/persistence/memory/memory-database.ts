@@ -3,6 +3,7 @@ import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
 import type { DeadLetter } from '../../outbox/retry-storage.js';
 import type { NewSaga, StoredDefinition, StoredSignal } from '../../saga/saga-storage.js';
+import type { AuditRecord } from '../../saga/state/audit.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import type { SagaStatus } from '../../saga/state/saga-status.js';
 import type { SagaVersion } from '../../saga/state/saga-version.js';
@@ -78,8 +79,15 @@ export class MemoryDatabase {
   readonly retries = new Map<bigint, MemoryRetry>();
   /** By event id and destination. */
   readonly deadLetters = new Map<string, MemoryDeadLetter>();
+  readonly audits: AuditRecord[] = [];
   private lastEventId = 0n;
   private lastRetry = 0n;
+
+  /** @param now by the wall clock */
+  note(audit: Omit<AuditRecord, 'id' | 'at' | 'before' | 'after'> & Partial<AuditRecord>, now: number): void {
+    const id = String(this.audits.length + 1);
+    this.audits.push({ before: null, after: null, ...audit, id, at: new Date(now) });
+  }
 
   addRetry(retry: Omit<MemoryRetry, 'seq'>): void {
     const seq = ++this.lastRetry;

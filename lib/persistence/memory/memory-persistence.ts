@@ -3,6 +3,7 @@ import type { Persistence } from '../persistence.js';
 import { MemoryDatabase } from './memory-database.js';
 import { MemoryBarrierStorage } from './memory-barrier-storage.js';
 import { MemoryInboxStorage } from './memory-inbox-storage.js';
+import { MemoryInterventionStorage } from './memory-intervention-storage.js';
 import { MemoryOutboxSignal } from './memory-outbox-signal.js';
 import { MemoryOutboxStorage } from './memory-outbox-storage.js';
 import { MemoryRetryStorage } from './memory-retry-storage.js';
@@ -12,8 +13,10 @@ import { MemoryWorkerStorage } from './memory-worker-storage.js';
 
 export function memoryPersistence(clock: Clock): Persistence<undefined> {
   const database = new MemoryDatabase();
+  const sagas = new MemorySagaStorage(database, clock);
   return {
-    sagas: new MemorySagaStorage(database, clock),
+    sagas,
+    interventions: new MemoryInterventionStorage(database, sagas, clock),
     workers: new MemoryWorkerStorage(database, clock),
     outbox: new MemoryOutboxStorage(database, clock),
     signal: new MemoryOutboxSignal(),

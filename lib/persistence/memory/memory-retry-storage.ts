@@ -13,6 +13,7 @@ import {
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
+import type { NewAudit } from '../../saga/state/audit.js';
 import type { MemoryDatabase, MemoryRetry } from './memory-database.js';
 
 /** Events in trouble, in memory. One process has them all. */
@@ -122,7 +123,7 @@ export class MemoryRetryStorage extends RetryStorage {
     return Promise.resolve([...parked, ...dead].slice(0, limit));
   }
 
-  requeue(filter: DeadLetterFilter): Promise<number> {
+  requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
     const chosen = this.chosen(filter);
     for (const { name, event } of chosen) {
       this.database.deadLetters.delete(name);
@@ -136,10 +137,10 @@ export class MemoryRetryStorage extends RetryStorage {
       const nextAt = this.clock.monotonic();
       Object.assign(row, { attempts: 0, reason: 'requeued', nextAt, parkedAt: undefined });
     }
-    return Promise.resolve(chosen.length + parked.length);
+    return this.noted(audit, chosen.length + parked.length);
   }
 
-  discard(filter: DeadLetterFilter): Promise<number> {
+  discard(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
     const chosen = this.chosen(filter);
     for (const { name } of chosen) this.database.deadLetters.delete(name);
     const parked = this.parked(filter);
@@ -147,7 +148,12 @@ export class MemoryRetryStorage extends RetryStorage {
       this.database.retries.delete(row.seq);
       this.promote(row);
     }
-    return Promise.resolve(chosen.length + parked.length);
+    return this.noted(audit, chosen.length + parked.length);
+  }
+
+  private noted(audit: NewAudit, events: number): Promise<number> {
+    if (events > 0) this.database.note({ ...audit, after: { events } }, this.clock.now());
+    return Promise.resolve(events);
   }
 
   private get rows(): readonly MemoryRetry[] {

@@ -28,7 +28,7 @@ import { CommitUnknownError, FencedError, TransactionRequiredError } from '../..
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
 import type { SagaVersion } from '../../saga/state/saga-version.js';
-import { sagaNumbers } from '../saga-numbers.js';
+import { sagaNumbersOf } from '../saga-numbers.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
 
 /** A late result matters to a saga that turns back or has turned back. */
@@ -200,7 +200,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
 
   numbers(): Promise<SagaNumbers> {
     const sagas = [...this.database.sagas.values()];
-    return Promise.resolve(sagaNumbers((wanted) => sagas.filter(({ status }) => status === wanted).length));
+    return Promise.resolve(sagaNumbersOf(sagas.map(({ status }) => ({ status, count: 1 }))));
   }
 
   stranded(): Promise<readonly StrandedSagas[]> {
@@ -372,9 +372,10 @@ function keyOf(name: string, idempotencyKey: string): string {
   return JSON.stringify([name, idempotencyKey]);
 }
 
-function rowOf({ saga, status, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
-  const { sagaId, name, version, tags, correlationId, launch } = saga;
-  return { sagaId, name, version, tags, correlationId, launch, status, startedAt, endedAt, results, error };
+function rowOf({ saga, status, epoch, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
+  const { sagaId, name, version, definition, tags, correlationId, launch } = saga;
+  const now = { status, epoch, startedAt, endedAt, results, error };
+  return { sagaId, name, version, definition, tags, correlationId, launch, ...now };
 }
 
 function fenced({ sagaId, epoch }: SagaWrite): FencedError {

@@ -20,6 +20,7 @@ export interface Tables {
   readonly inbox: string;
   readonly inboxFailure: string;
   readonly barrier: string;
+  readonly audit: string;
   readonly migration: string;
 }
 
@@ -53,6 +54,7 @@ export function tablesOf(schema: string): Tables {
     inbox: table('consumer_inbox'),
     inboxFailure: table('consumer_inbox_failure'),
     barrier: table('saga_barrier'),
+    audit: table('saga_audit'),
     migration: table('saga_migration'),
   };
 }

@@ -8,6 +8,8 @@ import {
   type PendingEvent,
   type SentFilter,
 } from '../../outbox/outbox-storage.js';
+import type { NewAudit } from '../../saga/state/audit.js';
+import { audited } from './audit.js';
 import { EngineConnection, type Statement } from './engine-connection.js';
 import { eventArrays } from './event-arrays.js';
 import { openTransaction } from './open-transaction.js';
@@ -136,16 +138,17 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     });
   }
 
-  async republish(filter: SentFilter): Promise<number> {
-    const { engine, tables, committed } = this.settings;
+  async republish(filter: SentFilter, audit: NewAudit): Promise<number> {
+    const { tables, committed } = this.settings;
     const { eventIds, destination, type, key, sentAfter, sentBefore } = filter;
     const parameters = [eventIds, destination, type, key, sentAfter, sentBefore];
-    const [row] = await engine.query<{ count: number }[]>(
-      republishSql(tables),
-      parameters.map((value) => value ?? null),
-    );
+    const count = await audited(this.settings, audit, async (query) => {
+      const wanted = parameters.map((value) => value ?? null);
+      const [row] = await query<{ count: number }[]>(republishSql(tables), wanted);
+      return row?.count ?? 0;
+    });
     committed([]);
-    return row?.count ?? 0;
+    return count;
   }
 
   async numbers(): Promise<OutboxNumbers> {

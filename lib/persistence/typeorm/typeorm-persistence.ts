@@ -14,6 +14,7 @@ import { Migrator } from './migrations/migrator.js';
 import { hasSessions } from './sessions.js';
 import { TransactionScope } from './transaction-scope.js';
 import { TypeOrmBarrierStorage } from './typeorm-barrier-storage.js';
+import { TypeOrmInterventionStorage } from './typeorm-intervention-storage.js';
 import { TypeOrmInboxStorage } from './typeorm-inbox-storage.js';
 import { TypeOrmOutboxSignal } from './typeorm-outbox-signal.js';
 import { TypeOrmOutboxStorage } from './typeorm-outbox-storage.js';
@@ -95,6 +96,7 @@ export function typeOrmPersistence(application: DataSource, options: Options): P
     inbox: new TypeOrmInboxStorage(settings),
     barrier: new TypeOrmBarrierStorage(settings),
     suspects: new TypeOrmSuspectStorage(settings),
+    interventions: new TypeOrmInterventionStorage(settings),
     description: `typeorm (postgres, database ${String(application.driver.database)}, schema ${schema})`,
     async open(telemetry) {
       await openEngine(engine);

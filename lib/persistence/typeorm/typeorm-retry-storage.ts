@@ -11,6 +11,8 @@ import {
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
+import type { NewAudit } from '../../saga/state/audit.js';
+import { audited } from './audit.js';
 import type { Tables } from './identifiers.js';
 import { leafSpanMs } from './sent-leaves.js';
 import * as sql from './sql/retry-sql.js';
@@ -91,14 +93,23 @@ export class TypeOrmRetryStorage extends RetryStorage {
     }));
   }
 
-  async requeue(filter: DeadLetterFilter): Promise<number> {
-    const { engine, tables } = this.settings;
-    return (await engine.query<unknown[]>(sql.requeueSql(tables), chosen(filter))).length;
+  requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
+    return this.change(sql.requeueSql, filter, audit);
   }
 
-  async discard(filter: DeadLetterFilter): Promise<number> {
-    const { engine, tables } = this.settings;
-    return (await engine.query<unknown[]>(sql.discardSql(tables), chosen(filter))).length;
+  discard(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
+    return this.change(sql.discardSql, filter, audit);
+  }
+
+  private change(
+    text: (tables: Tables) => string,
+    filter: DeadLetterFilter,
+    audit: NewAudit,
+  ): Promise<number> {
+    return audited(this.settings, audit, async (query) => {
+      const rows = await query<unknown[]>(text(this.settings.tables), chosen(filter));
+      return rows.length;
+    });
   }
 
   private async settleOn(

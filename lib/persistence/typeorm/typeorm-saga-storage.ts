@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { firstIdOf } from '../../events/uuid-v7.js';
+import { firstIdOf, isUuid } from '../../events/uuid-v7.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
@@ -23,7 +23,7 @@ import {
   type StrandedSagas,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
-import { sagaNumbers } from '../saga-numbers.js';
+import { sagaNumbersOf } from '../saga-numbers.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -79,13 +79,7 @@ interface InputRow {
   readonly headers: string | null;
 }
 
-interface StatusCount {
-  readonly status: string;
-  readonly count: number;
-}
-
 const NIL = '00000000-0000-0000-0000-000000000000';
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Sagas in PostgreSQL. Every write is one statement, fenced by the row lock on the saga and its epoch. */
 export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
@@ -180,7 +174,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async requestCancel(sagaId: string): Promise<CancelAnswer> {
-    if (!UUID.test(sagaId)) return 'not_found';
+    if (!isUuid(sagaId)) return 'not_found';
     const { engine } = this.settings;
     const [rows = []] = await this.rows<{ id: string }[]>(engine, sql.requestCancelSql, [sagaId]);
     if (rows.length > 0) return 'requested';
@@ -193,7 +187,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async signal({ sagaId, id, name, payload }: NewSignal): Promise<SignalAnswer> {
-    if (!UUID.test(sagaId)) return 'not_found';
+    if (!isUuid(sagaId)) return 'not_found';
     const { engine } = this.settings;
     const [row] = await this.rows<SignalRow>(engine, sql.signalSql, [sagaId, id, name, payload]);
     if (!row) return 'not_found';
@@ -237,9 +231,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async numbers(): Promise<SagaNumbers> {
-    const rows = await this.rows<StatusCount>(this.settings.engine, sql.sagaNumbersSql, [MOST_COUNTED]);
-    const count = (wanted: string) => rows.find(({ status }) => status === wanted)?.count ?? 0;
-    return sagaNumbers(count);
+    return sagaNumbersOf(await this.rows(this.settings.engine, sql.sagaNumbersSql, [MOST_COUNTED]));
   }
 
   async stranded(): Promise<readonly StrandedSagas[]> {
@@ -274,8 +266,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async find(sagaId: string): Promise<SagaRow | undefined> {
-    if (!UUID.test(sagaId)) return undefined;
-    const [row] = await this.rows<SagaRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
+    if (!isUuid(sagaId)) return undefined;
+    const [row] = await this.rows<StoredRow>(this.settings.engine, sql.findSagaSql, [sagaId]);
     return row && withDates(row);
   }
 
@@ -292,7 +284,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     if (statuses.length === 0) return [];
     const parameters = [name, JSON.stringify(tags), startedAfter, startedBefore, after, limit];
     const text = (tables: Tables) => sql.listSagasSql(tables, statuses);
-    return (await this.rows<SagaRow>(this.settings.engine, text, parameters)).map(withDates);
+    return (await this.rows<StoredRow>(this.settings.engine, text, parameters)).map(withDates);
   }
 
   async ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -302,7 +294,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {
-    if (!UUID.test(sagaId)) return [];
+    if (!isUuid(sagaId)) return [];
     return (await this.journals([sagaId])).get(sagaId) ?? [];
   }
 
@@ -370,9 +362,15 @@ function headersOf(text: string | null | undefined): ClaimedSaga['headers'] {
   return text ? (JSON.parse(text) as Record<string, string>) : undefined;
 }
 
+/** A bigint comes as a text. */
+interface StoredRow extends Omit<SagaRow, 'epoch'> {
+  readonly epoch: string;
+}
+
 /** Whatever types the application has set for timestamps. */
-function withDates(row: SagaRow): SagaRow {
-  return { ...row, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
+function withDates(row: StoredRow): SagaRow {
+  const epoch = Number(row.epoch);
+  return { ...row, epoch, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
 }
 
 interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs' | 'at'> {

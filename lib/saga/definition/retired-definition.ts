@@ -1,6 +1,7 @@
 import { DefinitionChangedError, VersionNotRegisteredError } from '../state/errors.js';
 import { buildDefinition } from './build-definition.js';
 import type { DefinitionData, StepData } from './definition-data.js';
+import { storedStepDraft } from './stored-definition.js';
 import type { SagaDefinition } from './saga-definition.js';
 import type { SagaDraft, StepDraft } from './saga-draft.js';
 import type { ResolvedSagaDefaults } from './saga-options.js';
@@ -43,16 +44,8 @@ export function retiredError({
 }
 
 function stepDraft(draft: SagaDraft, step: StepData): StepDraft {
-  const { name, dependsOn, transactional, pivot, readOnly, compensateOn, timeoutMs: timeout } = step;
-  return {
-    name,
-    dependsOn,
-    options: { transactional, pivot, readOnly, compensateOn, timeout },
-    handler: () => {
-      throw retiredError(draft);
-    },
-    probe: undefined,
-    place: `${draft.place} step "${name}"`,
-    foreign: false,
+  const handler = () => {
+    throw retiredError(draft);
   };
+  return { ...storedStepDraft(draft.place, step), handler };
 }

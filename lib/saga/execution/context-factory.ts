@@ -24,18 +24,21 @@ export class ContextFactory implements ContextSource {
   readonly correlationId: string;
   readonly input: string;
   readonly headers: Readonly<Record<string, string>>;
+  private readonly trace: SagaTrace;
 
   constructor(
-    { sagaId, name, epoch, correlationId, headers, input }: ClaimedSaga,
+    { sagaId, name, epoch, correlationId, headers, input, ageMs }: ClaimedSaga,
     private readonly events: EventRules,
-    private readonly trace: SagaTrace,
+    { now, trace }: { readonly now: number; readonly trace: SagaTrace },
   ) {
     this.sagaId = sagaId;
     this.sagaName = name;
     this.epoch = epoch;
     this.correlationId = correlationId;
     this.input = input;
-    this.headers = Object.freeze({ ...headers, sagaId, correlationId });
+    this.trace = trace;
+    const sagaStartedAt = new Date(now - ageMs).toISOString();
+    this.headers = Object.freeze({ ...headers, sagaId, sagaStartedAt, correlationId });
   }
 
   action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {

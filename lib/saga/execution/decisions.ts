@@ -1,5 +1,6 @@
 import { stepOf, type SagaDefinition, type StepDefinition } from '../definition/saga-definition.js';
 import { transition, type SagaStatus } from '../state/saga-status.js';
+import type { StepStatus } from '../state/step-status.js';
 import { stateOf, type SagaState } from './saga-state.js';
 
 /**
@@ -64,9 +65,12 @@ export function openUndos(definition: SagaDefinition, state: SagaState): readonl
   return definition.graph.names.filter((name) => needsUndo(stepOf(definition, name), state));
 }
 
+/** What may have had an effect and is not under way; an operator may have skipped a step that had one. */
+const UNDOABLE: ReadonlySet<StepStatus> = new Set(['completed', 'failed', 'skipped']);
+
 function needsUndo(step: StepDefinition, state: SagaState): boolean {
   const { status, outcome } = stateOf(state, step.name);
-  if (!step.compensation || (status !== 'completed' && status !== 'failed')) return false;
+  if (!step.compensation || outcome === undefined || !UNDOABLE.has(status)) return false;
   if (step.compensateOn === 'always') return true;
   return outcome === 'completed' || (outcome === 'unknown' && step.compensateOn === 'unknown');
 }

@@ -2,10 +2,13 @@ import type { Clock } from '../../runtime/clock.js';
 import { stepOf, type SagaDefinition, type StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, StoredSignal } from '../saga-storage.js';
 import { WaitTimeoutError } from '../state/errors.js';
-import { failureOf, type JournalEntry, type SignalRecord } from '../state/journal.js';
+import { failureOf, type JournalEntry, type JournalKind, type SignalRecord } from '../state/journal.js';
 import { waitingSteps } from './decisions.js';
 import type { Fact } from './fact.js';
 import { stateOf, type SagaState } from './saga-state.js';
+
+/** From then on those that follow a step may wait. */
+const DONE: ReadonlySet<JournalKind> = new Set(['step_completed', 'step_skipped']);
 
 /** What waits may lead to now. */
 export interface DueGates {
@@ -50,7 +53,7 @@ export class Gates {
   note(entries: readonly JournalEntry[]): void {
     const now = this.clock.monotonic();
     for (const { kind, step, ageMs = 0 } of entries)
-      if (kind === 'step_completed' && step !== null) this.completedAt.set(step, now - ageMs);
+      if (DONE.has(kind) && step !== null) this.completedAt.set(step, now - ageMs);
   }
 
   add(signals: readonly StoredSignal[]): void {

@@ -126,9 +126,20 @@ export class SagaExecutor {
     return this.places.get(sagaId);
   }
 
-  /** Turns back a saga that runs here; what runs elsewhere learns of it by itself. */
+  /**
+   * Turns back a saga that runs here; what runs elsewhere learns of it by itself. So does the next owner of one that this
+   * process has lost: that it cannot write is told by its runner, and is no fault of the request, which is durable.
+   */
   async cancel(sagaId: string): Promise<void> {
-    await this.runners.get(sagaId)?.cancel();
+    await this.runners
+      .get(sagaId)
+      ?.cancel()
+      .catch(() => undefined);
+  }
+
+  /** An operator has taken a saga; what runs of it elsewhere learns of that with its next write. */
+  takenFrom(sagaId: string): void {
+    this.runners.get(sagaId)?.lostTrack(new FencedError(`an operator has taken saga ${sagaId}`));
   }
 
   /** Sagas that run here although one of their steps waits for a signal, with how many signals of theirs are known. */

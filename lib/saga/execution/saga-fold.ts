@@ -10,6 +10,7 @@ import type {
 } from '../state/journal.js';
 import { transition } from '../state/saga-status.js';
 import { worseOutcome, type Outcome } from '../state/step-status.js';
+import { AGAIN, lostOutcome, OPERATOR_CHANGES, type Change } from './operator-changes.js';
 import {
   changeStep,
   changeSteps,
@@ -61,8 +62,6 @@ export function fold(definition: SagaDefinition, draft: Draft, entry: JournalEnt
   draft.seq = entry.seq;
 }
 
-type Change = (definition: SagaDefinition, draft: Draft, entry: JournalEntry) => void;
-
 /** What each kind of entry changes. */
 const CHANGES: Readonly<Record<JournalKind, Change>> = {
   resumed: interrupt,
@@ -81,6 +80,7 @@ const CHANGES: Readonly<Record<JournalKind, Change>> = {
   undo_retrying: (_, draft, entry) => retrying(draft, entry),
   undo_completed: (_, draft, entry) => undoEnded(draft, entry),
   undo_failed: (_, draft, entry) => undoEnded(draft, entry),
+  ...OPERATOR_CHANGES,
 };
 
 /** What the step waited for has come: with a signal, its {@link SignalRecord}. */
@@ -165,9 +165,6 @@ function undoEnded(draft: Draft, entry: JournalEntry): void {
   });
 }
 
-/** An undo that has to run from the beginning. */
-const AGAIN = { status: 'failed', undoAttempts: 0, undoFailure: undefined } as const;
-
 /**
  * The process that ran the saga was lost. Going forward, its unfinished steps stay started until they are launched
  * again; otherwise they count as ended, with what is known of them. A step in a long back-off was not running.
@@ -195,11 +192,6 @@ function withoutAttempts(definition: SagaDefinition, draft: Draft, { unrun, cut 
     return { ...step, launches, outcome: lostOutcome(step, stepOf(definition, name).transactional) };
   });
   draft.released = true;
-}
-
-/** A transaction that left no entry did not commit; any other attempt may have had its effect. */
-function lostOutcome(step: StepState, transactional: boolean): Outcome {
-  return worseOutcome(step.outcome ?? 'failed', transactional ? 'failed' : 'unknown');
 }
 
 function dataOf<T>(entry: JournalEntry): T {

@@ -62,7 +62,8 @@ export function endOf(
 
 function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailure | undefined {
   const { failure, status } = state;
-  if (status !== 'failed' || !failure) return failure && withoutOutcome(failure);
+  if (status !== 'failed' || !failure)
+    return failure && { ...withoutOutcome(failure), ...pivotStands(state) };
   const gaveUp = failedUndos(state);
   const standing = new Set([...gaveUp, ...openUndos(definition, state)]);
   const undone = gaveUp
@@ -71,6 +72,14 @@ function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailur
   const names = definition.graph.names.filter((name) => standing.has(name));
   const error = new CompensationFailedError(`${failure.message} (${undone})`, names);
   return { ...failureOf(error, failure.step), standing: names };
+}
+
+/** A saga that an operator has turned back behind its point of no return: nothing undoes that. */
+function pivotStands(state: SagaState): Pick<SagaFailure, 'standing'> {
+  const { pivot } = state.definition.graph;
+  const outcome = pivot === undefined ? undefined : stateOf(state, pivot).outcome;
+  const stands = state.status === 'compensated' && outcome !== undefined && outcome !== 'failed';
+  return pivot !== undefined && stands ? { standing: [pivot] } : {};
 }
 
 function withoutOutcome({ code, message, step }: SagaFailure): SagaFailure {

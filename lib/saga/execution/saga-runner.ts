@@ -113,7 +113,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.trace = new SagaTrace(saga, settings.tracing);
-    this.contexts = new ContextFactory(saga, events, this.trace);
+    this.contexts = new ContextFactory(saga, events, { now: clock.now(), trace: this.trace });
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
@@ -219,8 +219,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     }
     const state = this.state();
     const { status } = stateOf(state, step);
-    const undoBegun = status === 'failed' || isUndone(status) || this.jobs.has(undoKey(step));
-    if (state.status === 'compensating' && undoBegun) {
+    const isGivenUp = status === 'failed' || status === 'skipped' || isUndone(status);
+    if (state.status === 'compensating' && (isGivenUp || this.jobs.has(undoKey(step)))) {
       await this.journal.write([{ kind: 'late_completed', step, attempt: 0, data: text, events: [] }]);
     } else this.log.warn(`${this.title}: a late result of step ${step} changes nothing`);
   }

@@ -36,6 +36,11 @@ export interface StepState {
   readonly undoFailure: FailureRecord | undefined;
 }
 
+/** Nothing is left to do of its action. */
+export function isDone({ status }: StepState): boolean {
+  return status === 'completed' || status === 'skipped';
+}
+
 /** What is known of a saga: the fold of its first row and its journal. Never changed, only replaced. */
 export interface SagaState {
   readonly definition: SagaDefinition;
@@ -43,10 +48,10 @@ export interface SagaState {
   readonly seq: number;
   /** In the order of the definition. */
   readonly steps: readonly StepState[];
-  /** How many steps are under way, and how many completed: so that nobody has to count. */
+  /** How many steps are under way, and how many completed or skipped: so that nobody has to count. */
   readonly started: number;
   readonly completed: number;
-  /** Steps that were not started and whose predecessors are all completed. */
+  /** Steps that were not started and whose predecessors are all completed or skipped. */
   readonly ready: readonly string[];
   /** Why the saga turned back or stopped. */
   readonly failure: FailureRecord | undefined;
@@ -101,8 +106,8 @@ export function changeStep(draft: Draft, name: string, change: (step: StepState)
   const after = change(before);
   draft.steps[index] = after;
   if (before.status === after.status) return;
-  draft.started += count(after, 'started') - count(before, 'started');
-  draft.completed += count(after, 'completed') - count(before, 'completed');
+  draft.started += Number(isStarted(after)) - Number(isStarted(before));
+  draft.completed += Number(isDone(after)) - Number(isDone(before));
   draft.ready = readyAfter(draft, draft.steps, name);
 }
 
@@ -111,8 +116,8 @@ export function changeSteps(draft: Draft, change: (name: string, step: StepState
   const { definition, steps } = draft;
   const { names } = definition.graph;
   for (const [index, step] of steps.entries()) steps[index] = change(names[index] ?? '', step);
-  draft.started = steps.filter(({ status }) => status === 'started').length;
-  draft.completed = steps.filter(({ status }) => status === 'completed').length;
+  draft.started = steps.filter(isStarted).length;
+  draft.completed = steps.filter(isDone).length;
   draft.ready = names.filter((name) => isReady(definition, steps, name));
 }
 
@@ -132,20 +137,23 @@ export function launchSteps(state: SagaState, names: readonly string[]): SagaSta
 
 function readyAfter({ definition, ready }: SagaState, steps: readonly StepState[], name: string) {
   const { graph } = definition;
-  const { status } = steps[graph.index(name) ?? -1] ?? UNTOUCHED;
-  if (status === 'completed') {
+  const step = steps[graph.index(name) ?? -1] ?? UNTOUCHED;
+  if (isDone(step)) {
     const fresh = graph.followers(name).filter((follower) => isReady(definition, steps, follower));
-    return fresh.length === 0 ? ready : [...ready, ...fresh];
+    const others = ready.filter((other) => other !== name);
+    return fresh.length === 0 && others.length === ready.length ? ready : [...others, ...fresh];
   }
-  return ready.includes(name) && status !== 'not_started' ? ready.filter((other) => other !== name) : ready;
+  return ready.includes(name) && step.status !== 'not_started'
+    ? ready.filter((other) => other !== name)
+    : ready;
 }
 
 function isReady({ graph }: SagaDefinition, steps: readonly StepState[], name: string): boolean {
-  const status = (other: string) => steps[graph.index(other) ?? -1]?.status;
-  if (status(name) !== 'not_started') return false;
-  return graph.dependencies(name).every((dependency) => status(dependency) === 'completed');
+  const step = (other: string) => steps[graph.index(other) ?? -1] ?? UNTOUCHED;
+  if (step(name).status !== 'not_started') return false;
+  return graph.dependencies(name).every((dependency) => isDone(step(dependency)));
 }
 
-function count({ status }: StepState, wanted: StepStatus): number {
-  return status === wanted ? 1 : 0;
+function isStarted({ status }: StepState): boolean {
+  return status === 'started';
 }

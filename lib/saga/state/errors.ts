@@ -51,7 +51,7 @@ export class SignalTooLateError extends SagazHttpError {
   readonly status = 409;
 }
 
-/** A change of state that the table of legal transitions does not hold. */
+/** An action of an operator, or a change of state, that the state of the saga does not allow. */
 export class IllegalTransitionError extends SagazHttpError {
   readonly code = 'SAGAZ_ILLEGAL_TRANSITION';
   readonly status = 409;
@@ -213,6 +213,11 @@ export class MemoryInProductionError extends SagazError {
 /** Two copies of the package in one application, or a second SagazModule. */
 export class DuplicateCopyError extends SagazError {
   readonly code = 'SAGAZ_DUPLICATE_COPY';
+}
+
+/** The routes of operators were to be mounted without guards, and nobody said that they are public. */
+export class AdminUnguardedError extends SagazError {
+  readonly code = 'SAGAZ_ADMIN_UNGUARDED';
 }
 
 /** The reply to a COMMIT was lost: it may have happened. The saga is claimed anew and its journal tells. */

@@ -14,7 +14,11 @@ export type JournalKind =
   | 'compensating'
   | 'undo_completed'
   | 'undo_retrying'
-  | 'undo_failed';
+  | 'undo_failed'
+  | OperatorKind;
+
+/** What an operator had done: written by no owner of the saga, but under an epoch of its own. */
+export type OperatorKind = 'step_retried' | 'step_skipped' | 'undo_retried' | 'undo_resolved' | 'unparked';
 
 /** One durable fact of a saga. Append-only; (sagaId, seq) is its identity, so that a write may be repeated. */
 export interface JournalEntry {
@@ -29,7 +33,7 @@ export interface JournalEntry {
   /**
    * JSON text: the result of a completed step, the {@link FailureRecord} of a failure, the {@link PauseRecord} of a
    * long back-off, the {@link UndoneRecord} of an undo, the {@link ResumeRecord} of a takeover,
-   * the {@link SignalRecord} of a signal.
+   * the {@link SignalRecord} of a signal, the {@link OperatorRecord} of an operator.
    */
   readonly data: string | null;
   /** Milliseconds since it was written, and when that was, by the clock of the storage. Only on entries that were read. */
@@ -58,6 +62,12 @@ export interface SignalRecord {
 /** How an undo ended: `lates` counts the late results of its step that it knew of. */
 export interface UndoneRecord {
   readonly lates: number;
+}
+
+/** Who had it done, and why. */
+export interface OperatorRecord {
+  readonly actor: string;
+  readonly reason: string | null;
 }
 
 /** What a process that let go of a saga says of the steps it had launched. */

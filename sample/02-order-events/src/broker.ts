@@ -88,7 +88,8 @@ export async function prepareBroker(config: Config): Promise<void> {
       .flatMap((topic) => [topic, `${topic}.dead-letter`])
       .filter((topic) => !there.includes(topic));
     await admin.createTopics({
-      ...{ waitForLeaders: true, topics: topics.map((topic) => ({ topic, numPartitions: 3 })) },
+      // kafkajs gives up waiting when a busy node does not know a topic yet.
+      ...{ waitForLeaders: false, topics: topics.map((topic) => ({ topic, numPartitions: 3 })) },
     });
     await admin.disconnect();
   }

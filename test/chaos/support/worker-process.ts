@@ -23,7 +23,7 @@ export interface WorkerOptions {
   readonly url: string;
   readonly ledgerUrl: string;
   /** Default: the one that runs sagas. */
-  readonly program?: 'worker' | 'relay-worker' | 'drain-worker';
+  readonly program?: 'worker' | 'relay-worker' | 'drain-worker' | 'taker-worker';
   /** Default 1s. */
   readonly lease?: string;
   readonly crashAt?: string;

@@ -1,5 +1,6 @@
 import { Kafka, logLevel, type Admin, type Consumer, type IHeaders } from 'kafkajs';
 import type { ReceivedMessage } from '../../conformance/broker.contract.js';
+import { until } from '../until.js';
 
 export const kafkaBrokers = () => (process.env['KAFKA_BROKERS'] ?? '').split(',');
 
@@ -32,10 +33,17 @@ export class KafkaListener {
     const topic = `${this.prefix}${type}`;
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     await this.admin.createTopics({
-      ...{ waitForLeaders: true, topics: [{ topic, numPartitions: partitions, configEntries }] },
+      // kafkajs gives up waiting when a busy node does not know the topic yet.
+      ...{ waitForLeaders: false, topics: [{ topic, numPartitions: partitions, configEntries }] },
     });
+    await until(() => this.hasLeaders(topic));
     this.topics.add(topic);
     return topic;
+  }
+
+  private async hasLeaders(topic: string): Promise<boolean> {
+    const found = await this.admin.fetchTopicMetadata({ topics: [topic] }).catch(() => undefined);
+    return found?.topics[0]?.partitions.every(({ leader }) => leader >= 0) ?? false;
   }
 
   /** Records of a topic as they come. */

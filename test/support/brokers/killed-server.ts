@@ -7,13 +7,8 @@ import { PrivateKafka } from '../services/private-kafka.js';
 import { RabbitMqNode } from '../services/rabbitmq-node.js';
 import { RedisServer } from '../services/redis-server.js';
 import { KafkaListener } from './kafka.js';
+import { DEAD, GROUP, TYPE } from './places.js';
 import { RedisListener } from './redis.js';
-
-/** The event type that these servers are set up for, and the place of its dead letters. */
-export const TYPE = 'counted';
-export const DEAD = 'counted.dead-letter';
-/** The consumer group, or queue, of those who take part. */
-export const GROUP = 'takers';
 
 export interface KeptMessage {
   readonly payload: unknown;
@@ -79,10 +74,6 @@ export async function killedKafka(): Promise<KilledServer> {
   await listener.create(TYPE, {}, 3);
   await listener.create(DEAD);
   await listener.admin.disconnect();
-  const withAdmin = async <T>(work: () => Promise<T>) => {
-    await listener.admin.connect();
-    return work().finally(() => listener.admin.disconnect());
-  };
   return {
     broker: new KafkaBroker({ brokers: node.brokers }),
     address: node.brokers.join(),
@@ -97,18 +88,23 @@ export async function killedKafka(): Promise<KilledServer> {
       listener.read(place, ({ value = 'null', headers }) =>
         take({ payload: JSON.parse(value) as unknown, headers }),
       ),
-    backlog: () =>
-      withAdmin(async () => {
-        const ends = await listener.admin.fetchTopicOffsets(TYPE);
+    backlog: async () => {
+      const admin = listener.kafka.admin();
+      await admin.connect();
+      try {
+        const ends = await admin.fetchTopicOffsets(TYPE);
         // Nest adds to the name of the group.
         const groupId = `${GROUP}-server`;
-        const [done] = await listener.admin.fetchOffsets({ groupId, topics: [TYPE] });
+        const [done] = await admin.fetchOffsets({ groupId, topics: [TYPE] });
         const at = new Map(done?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
         return ends.reduce(
           (sum, { partition, high }) => sum + Number(high) - Math.max(0, at.get(partition) ?? 0),
           0,
         );
-      }),
+      } finally {
+        await admin.disconnect();
+      }
+    },
   };
 }
 

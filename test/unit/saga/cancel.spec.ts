@@ -63,6 +63,21 @@ describe('orchestrator.cancel', () => {
     await one.lease.stop(true);
   });
 
+  it('is asked for although this process has lost the saga without knowing: its next owner turns it back', async () => {
+    const world = new SagaWorld();
+    const { trace, undo, wait } = trip(world);
+    const definition = saga({ hotel: { run: wait(0), undo }, flight: { run: wait(1e6) } });
+    const one = processOf(world, definition, 'one');
+    const sagaId = await start(one);
+    const row = world.database.sagas.get(sagaId);
+    Object.assign(row ?? {}, { epoch: 2, owner: undefined });
+    await one.orchestrator.cancel(sagaId);
+    await world.clock.until((await world.takeOver(sagaId, definition)).done);
+    expect(await world.status(sagaId)).toBe('compensated');
+    expect(trace.at(-1)).toBe('undo hotel');
+    await one.lease.stop(true);
+  });
+
   it('knows no saga that is not there', async () => {
     const world = new SagaWorld();
     const { orchestrator } = processOf(world, saga({ hotel: {} }), 'one');

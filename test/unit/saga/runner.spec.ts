@@ -134,9 +134,10 @@ describe('a saga that goes forward', () => {
       flight: { run: failing(new NonRetryableError('no seats')) },
     });
     const { sagaId } = await world.execute(definition, { city: 'Oslo' });
+    const sagaStartedAt: unknown = expect.stringMatching(/^\d{4}-.*Z$/);
     const common = {
       ...{ sagaId, sagaName: 'trip', step: 'hotel', input: { city: 'Oslo' }, fencingToken: 1 },
-      ...{ correlationId: `of ${sagaId}`, headers: { sagaId, correlationId: `of ${sagaId}` } },
+      ...{ correlationId: `of ${sagaId}`, headers: { sagaId, sagaStartedAt, correlationId: `of ${sagaId}` } },
     };
     expect(actions).toMatchObject([
       { ...common, phase: 'action', attempt: 1, idempotencyKey: `${sagaId}:hotel` },

@@ -6,7 +6,8 @@ import { signalsAndDefinitions } from './0004-signals-and-definitions.js';
 import { retriesAndDeadLetters } from './0005-retries-and-dead-letters.js';
 import { suspectsAndSentEvents } from './0006-suspects-and-sent-events.js';
 import { inbox } from './0007-inbox.js';
-import { sagaHeaders } from './0008-saga-headers.js';
+import { audit } from './0008-audit.js';
+import { sagaHeaders } from './0009-saga-headers.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -18,6 +19,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   retriesAndDeadLetters,
   suspectsAndSentEvents,
   inbox,
+  audit,
   sagaHeaders,
 ];
 

@@ -110,7 +110,7 @@ export class Migrator {
 }
 
 const HOW_TO_MIGRATE =
-  "start once with the option migrations: 'run', or add sagazMigrations (from nestjs-sagaz/typeorm) to the migrations of your DataSource, or run the text of migrationSql()";
+  "run npx nestjs-sagaz migrate, or start once with the option migrations: 'run', or add sagazMigrations (from nestjs-sagaz/typeorm) to the migrations of your DataSource, or run the text of migrationSql()";
 
 async function tryLock(runner: QueryRunner): Promise<boolean> {
   const [row] = (await runner.query('SELECT pg_try_advisory_xact_lock($1) AS locked', [LOCK_KEY])) as {

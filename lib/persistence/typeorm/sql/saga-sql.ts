@@ -83,6 +83,9 @@ SET cancel_requested_at = CASE WHEN status = 'compensating' THEN cancel_requeste
 WHERE id = $1 AND (status = 'compensating' OR (status IN ('pending', 'running', 'waiting') AND NOT pivot_launched))
 RETURNING id`;
 
+/** Waits for a write that is under way, and holds the row until the end of the transaction. */
+export const statusSql = (t: Tables) => `SELECT status FROM ${t.instance} WHERE id = $1 FOR NO KEY UPDATE`;
+
 /** Whether a signal is of use to the saga: it goes forward, or may again. */
 const SIGNALLED = `'pending', 'running', 'waiting', 'parked'`;
 
@@ -199,7 +202,7 @@ export const endedSql = (t: Tables) => `
 SELECT w.id FROM unnest($1::uuid[]) AS w (id) LEFT JOIN ${t.instance} i ON i.id = w.id
 WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked')`;
 
-const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.status, i.tags, i.correlation_id AS "correlationId", i.launch,
+const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.definition, i.status, i.epoch, i.tags, i.correlation_id AS "correlationId", i.launch,
   i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error`;
 
 export const findSagaSql = (t: Tables) => `

@@ -5,7 +5,7 @@ import type { Migration } from './migration.js';
 const statements = (t: Tables) => [`ALTER TABLE ${t.payload} ADD COLUMN headers text`];
 
 export const sagaHeaders: Migration = {
-  version: 8,
+  version: 9,
   name: 'saga-headers',
   breaking: false,
   sql: statements,

@@ -1,0 +1,16 @@
+import type { AuditFilter } from '../saga/state/audit.js';
+import { SagaInputError } from '../saga/state/errors.js';
+import { limitOf } from './limit.js';
+
+export interface AuditQuery extends AuditFilter {
+  /** 1 to 500. Default 50. */
+  readonly limit?: number | undefined;
+}
+
+/** @throws SagaInputError that names the field */
+export function readAuditQuery({ limit, ...filter }: AuditQuery): AuditFilter & { readonly limit: number } {
+  const { before } = filter;
+  if (before !== undefined && !/^\d{1,18}$/.test(before))
+    throw new SagaInputError('before: expected the id of an action');
+  return { ...filter, limit: limitOf(limit) };
+}

@@ -1,0 +1,52 @@
+import { deadLetterFilterOf, deadLetterQueryOf } from '../../admin/text-fields.js';
+import { withoutContent } from '../../admin/dead-letter-view.js';
+import type { Command, CommandOption } from '../command.js';
+import { table } from '../table.js';
+
+const FILTER: Readonly<Record<string, CommandOption>> = {
+  event: { value: 'ID', help: 'id of an event', multiple: true },
+  destination: { value: 'NAME', help: 'where it was to go' },
+  type: { value: 'TYPE', help: 'type of the event' },
+  key: { value: 'KEY', help: 'its ordering key' },
+  'died-after': { value: 'DATE', help: 'such as 2026-11-27T08:30:00Z' },
+  'died-before': { value: 'DATE', help: 'the same' },
+};
+
+const list: Command = {
+  name: 'dead-letters list',
+  summary: 'events that gave up, the latest first',
+  parameters: [],
+  options: { ...FILTER, limit: { value: 'N', help: 'from 1 to 500, default 50' } },
+  changes: false,
+  async run(call) {
+    const query = deadLetterQueryOf(call.fields);
+    const found = await call.atDesk(({ outbox }) => outbox.deadLetters(query));
+    const letters = found.map(withoutContent);
+    const rows = letters.map(({ eventId, destination, type, key, diedAt, attempts, parked, reason }) => [
+      ...[eventId, destination, type, key, diedAt, attempts, parked ? 'yes' : '', reason],
+    ]);
+    const headings = ['event', 'destination', 'type', 'key', 'died', 'attempts', 'parked', 'reason'];
+    return { text: rows.length === 0 ? 'no dead letters' : table(headings, rows), json: { letters } };
+  },
+};
+
+function change(word: 'requeue' | 'discard', summary: string): Command {
+  return {
+    name: `dead-letters ${word}`,
+    summary,
+    parameters: [],
+    options: FILTER,
+    changes: true,
+    async run(call) {
+      const filter = deadLetterFilterOf(call.fields);
+      const events = await call.atDesk(({ outbox }) => outbox[word](filter, call.operator));
+      return { text: `${word}: ${events} events`, json: { events } };
+    },
+  };
+}
+
+export const DEAD_LETTER_COMMANDS: readonly Command[] = [
+  list,
+  change('requeue', 'publishes them again under the same ids; say which'),
+  change('discard', 'forgets them for good; say which'),
+];

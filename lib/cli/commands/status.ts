@@ -1,0 +1,93 @@
+import { auditQueryOf } from '../../admin/text-fields.js';
+import type { SagaStatus } from '../../saga/state/saga-status.js';
+import type { Command, Desk } from '../command.js';
+import { facts, table } from '../table.js';
+
+/** Sagas are counted as far as one list goes: more than that are more than enough. */
+const COUNTED = 500;
+const STUCK: readonly SagaStatus[] = ['failed', 'parked'];
+
+const status: Command = {
+  name: 'status',
+  summary: 'what is stuck: sagas, events, and sagas that no worker can run',
+  parameters: [],
+  options: {},
+  changes: false,
+  async run(call) {
+    const found = await call.atDesk(look);
+    const { sagas, outbox, stranded } = found;
+    const counts = Object.entries(sagas).map(([name, n]) => [
+      `sagas ${name}`,
+      n === COUNTED ? `${n} or more` : n,
+    ]);
+    const events = Object.entries(outbox).map(([destination, it]) => [
+      ...[destination, it.pending, Math.round(it.oldestAgeMs / 1_000)],
+      ...[it.retrying, it.dead],
+    ]);
+    const lost = stranded.map(({ name, version, count, since }) => [`${name} v${version}`, count, since]);
+    const parts = [
+      facts(Object.fromEntries(counts) as Record<string, number>),
+      events.length === 0
+        ? 'no events wait'
+        : table(['destination', 'pending', 'oldest s', 'retrying', 'dead'], events),
+      ...(lost.length === 0 ? [] : [table(['saga without worker', 'count', 'since'], lost)]),
+    ];
+    return { text: parts.join('\n\n'), json: found };
+  },
+};
+
+async function look({ sagas, outbox, ...desk }: Desk) {
+  const counts = STUCK.map(async (it) => [
+    it,
+    (await sagas.list({ status: it, limit: COUNTED })).sagas.length,
+  ]);
+  const { pending, oldestAgeMs, retrying, dead } = await outbox.numbers();
+  const destinations = new Set([pending, retrying, dead].flatMap((it) => [...it.keys()]));
+  const byDestination = [...destinations].map((name) => {
+    const of = (numbers: ReadonlyMap<string, number>) => numbers.get(name) ?? 0;
+    const numbers = {
+      pending: of(pending),
+      oldestAgeMs: of(oldestAgeMs),
+      retrying: of(retrying),
+      dead: of(dead),
+    };
+    return [name, numbers] as const;
+  });
+  return {
+    sagas: Object.fromEntries(await Promise.all(counts)) as Record<string, number>,
+    outbox: Object.fromEntries(byDestination),
+    stranded: await desk.stranded(),
+  };
+}
+
+const audit: Command = {
+  name: 'audit',
+  summary: 'what operators did, the latest first',
+  parameters: [],
+  options: {
+    target: { value: 'ID', help: 'id of a saga' },
+    'by-actor': { value: 'NAME', help: 'who' },
+    action: { value: 'ACTION', help: 'such as retry or requeue' },
+    limit: { value: 'N', help: 'from 1 to 500, default 50' },
+    before: { value: 'ID', help: 'only those before this action' },
+  },
+  changes: false,
+  async run(call) {
+    const { byActor: actor, ...fields } = call.fields;
+    const query = auditQueryOf({ ...fields, actor });
+    const actions = await call.atDesk(({ sagas }) => sagas.audit(query));
+    const rows = actions.map(({ id, at, actor: who, action, target, before, after, reason }) => [
+      ...[id, at, who, action, target, textOf(before), textOf(after), reason],
+    ]);
+    const headings = ['id', 'at', 'actor', 'action', 'target', 'before', 'after', 'reason'];
+    return { text: rows.length === 0 ? 'no actions' : table(headings, rows), json: { actions } };
+  },
+};
+
+function textOf(of: Readonly<Record<string, string | number>> | null): string {
+  return Object.entries(of ?? {})
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
+}
+
+export const STATUS_COMMANDS: readonly Command[] = [status, audit];

@@ -1,0 +1,2 @@
+/** The command was called the wrong way: nothing was done. */
+export class UsageError extends Error {}

@@ -1,0 +1,85 @@
+import type { DataSource } from 'typeorm';
+import { isUuid } from '../../events/uuid-v7.js';
+import { InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
+import type { CancelAnswer } from '../../saga/saga-storage.js';
+import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
+import { isEnded } from '../../saga/state/saga-status.js';
+import { note, type Query } from './audit.js';
+import type { Tables } from './identifiers.js';
+import * as sql from './sql/admin-sql.js';
+import { requestCancelSql, statusSql } from './sql/saga-sql.js';
+
+interface Settings {
+  readonly engine: DataSource;
+  readonly tables: Tables;
+}
+
+interface Row {
+  readonly epoch: string;
+}
+
+/** Changes by operators, in PostgreSQL: each in one transaction, which holds the row of its saga. */
+export class TypeOrmInterventionStorage extends InterventionStorage {
+  constructor(private readonly settings: Settings) {
+    super();
+  }
+
+  async intervene(intervention: Intervention): Promise<boolean> {
+    try {
+      await this.inTransaction((query) => this.store(query, intervention));
+      return true;
+    } catch (error) {
+      if (error instanceof Moved) return false;
+      throw error;
+    }
+  }
+
+  cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer> {
+    if (!isUuid(sagaId)) return Promise.resolve('not_found');
+    const { tables } = this.settings;
+    return this.inTransaction(async (query) => {
+      const [before] = await query<{ status: string }[]>(statusSql(tables), [sagaId]);
+      if (!before) return 'not_found';
+      const [rows = []] = await query<unknown[][]>(requestCancelSql(tables), [sagaId]);
+      if (rows.length === 0) return 'too_late';
+      await note(query, tables, { ...audit, before: { status: before.status } });
+      return 'requested';
+    });
+  }
+
+  async audits(
+    { target, actor, action, before }: AuditFilter,
+    limit: number,
+  ): Promise<readonly AuditRecord[]> {
+    const { engine, tables } = this.settings;
+    const wanted = [target, actor, action, before].map((value) => value ?? null);
+    const rows = await engine.query<AuditRecord[]>(sql.auditsSql(tables), [...wanted, limit]);
+    return rows.map((row) => ({ ...row, at: new Date(row.at) }));
+  }
+
+  private async store(query: Query, { sagaId, seen, entries, status, ...rest }: Intervention): Promise<void> {
+    const { tables } = this.settings;
+    const taking = [sagaId, seen.epoch, seen.status, status, rest.launchesPivot];
+    const [taken = []] = await query<Row[][]>(sql.takeSql(tables), taking);
+    const epoch = taken[0]?.epoch;
+    if (epoch === undefined) throw new Moved();
+    const columns = [
+      entries.map(({ kind }) => kind),
+      entries.map(({ step }) => step),
+      entries.map(({ data }) => data),
+    ];
+    const written = await query<unknown[]>(sql.interveneSql(tables), [sagaId, seen.seq, epoch, ...columns]);
+    if (written.length < entries.length) throw new Moved();
+    if (isEnded(seen.status) && !isEnded(status)) await query(sql.forgetEndSql(tables), [sagaId]);
+    await note(query, tables, rest.audit);
+  }
+
+  private inTransaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.settings.engine.transaction((manager) =>
+      work((text, parameters) => manager.query(text, parameters)),
+    );
+  }
+}
+
+/** The saga is not what it was when it was read: nothing is stored. */
+class Moved extends Error {}

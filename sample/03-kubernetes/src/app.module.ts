@@ -1,0 +1,44 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { PrometheusModule } from '@willsoto/nestjs-prometheus';
+import { InMemoryBroker, SagazModule, type SagazModuleOptions, type WorkerOptions } from 'nestjs-sagaz';
+import { RabbitMqBroker } from 'nestjs-sagaz/rabbitmq';
+import type { Config } from './config.js';
+import { HealthController } from './health.controller.js';
+import { OrderSaga } from './order.saga.js';
+import { OrdersController } from './orders.controller.js';
+
+/** The same image is API and relay: `SAGAZ_WORKER` says what a process works on. */
+const WORKERS: Readonly<Record<Config['SAGAZ_WORKER'], WorkerOptions | false>> = {
+  all: {},
+  sagas: { outbox: false },
+  outbox: { sagas: false },
+  none: false,
+};
+
+@Module({})
+export class AppModule {
+  static with(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        TypeOrmModule.forRoot({ type: 'postgres', url: config.DATABASE_URL }),
+        PrometheusModule.register(),
+        SagazModule.forRoot(sagazOptions(config)),
+      ],
+      controllers: [OrdersController, HealthController],
+      providers: [OrderSaga],
+    };
+  }
+}
+
+/** With NODE_ENV=production the tables are checked and never changed: a job of its own migrates. */
+function sagazOptions(config: Config): SagazModuleOptions {
+  const { RABBITMQ_URL: url } = config;
+  return {
+    schema: config.SAGAZ_SCHEMA,
+    broker: config.SAGAZ_BROKER === 'rabbitmq' ? new RabbitMqBroker({ url }) : new InMemoryBroker(),
+    worker: WORKERS[config.SAGAZ_WORKER],
+    shutdownTimeout: config.SAGAZ_SHUTDOWN_TIMEOUT,
+  };
+}
