@@ -190,7 +190,8 @@ describeWith('postgres', 'the containers of the manifests', () => {
       await until(() => placed.every((orderId) => heard.has(orderId)));
       const bad = await fetch(`${api.url}/orders`, { method: 'POST' });
       expect(bad.status).toBe(400);
-      expect(await (await fetch(`${api.url}/metrics`)).text()).toContain('process_cpu_seconds_total');
+      const exported = await (await fetch(`${api.url}/metrics`)).text();
+      expect(exported).toMatch(/^sagaz_sagas_ended_total\{.*status="completed".*\} \d\d\d/m);
       expect(await Promise.all([api, ...workers].map((pod) => pod.terminate()))).toEqual([0, 0]);
     }, 120_000);
   });

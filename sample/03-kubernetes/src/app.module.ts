@@ -1,8 +1,11 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { InMemoryBroker, SagazModule, type SagazModuleOptions, type WorkerOptions } from 'nestjs-sagaz';
+import { SagazPrometheusModule } from 'nestjs-sagaz/prometheus';
 import { RabbitMqBroker } from 'nestjs-sagaz/rabbitmq';
+import { OutboxHealthIndicator, SagaHealthIndicator } from 'nestjs-sagaz/terminus';
 import type { Config } from './config.js';
 import { HealthController } from './health.controller.js';
 import { OrderSaga } from './order.saga.js';
@@ -24,10 +27,12 @@ export class AppModule {
       imports: [
         TypeOrmModule.forRoot({ type: 'postgres', url: config.DATABASE_URL }),
         PrometheusModule.register(),
+        SagazPrometheusModule.forRoot(),
+        TerminusModule,
         SagazModule.forRoot(sagazOptions(config)),
       ],
       controllers: [OrdersController, HealthController],
-      providers: [OrderSaga],
+      providers: [OrderSaga, SagaHealthIndicator, OutboxHealthIndicator],
     };
   }
 }

@@ -1,10 +1,14 @@
 import { Controller, Get } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
+import { OutboxHealthIndicator, SagaHealthIndicator } from 'nestjs-sagaz/terminus';
 
 @Controller('health')
 export class HealthController {
-  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly sagas: SagaHealthIndicator,
+    private readonly outbox: OutboxHealthIndicator,
+  ) {}
 
   /** The process answers. A database or broker that is down is no reason to start it again. */
   @Get('live')
@@ -12,10 +16,10 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** It can work: the database answers. */
+  /** It can work: the database answers. What is stuck, or a broker that is down, only degrades it. */
   @Get('ready')
-  async ready(): Promise<{ status: 'ok' }> {
-    await this.dataSource.query('SELECT 1');
-    return { status: 'ok' };
+  @HealthCheck()
+  ready(): Promise<HealthCheckResult> {
+    return this.health.check([() => this.sagas.isHealthy(), () => this.outbox.isHealthy()]);
   }
 }

@@ -175,7 +175,9 @@ describe('the manifests of the sample', () => {
     });
     const text = (await Promise.all(files)).flat().join('\n');
     const names = new Set([...text.matchAll(/sagaz_\w+/g)].map(([name]) => name));
+    const page = await readFile('docs/reference/metrics.md', 'utf8');
     expect([...names]).toEqual(['sagaz_outbox_pending_events']);
+    for (const name of names) expect(page).toMatch(new RegExp(`^\\| \`${name}\``, 'm'));
   });
 });
 
