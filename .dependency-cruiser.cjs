@@ -111,8 +111,16 @@ const rooms = [
   room(
     'observability',
     '^lib/observability/',
-    [...LEAVES, STATE, '(^|/)node_modules/'],
-    'Observability listens to telemetry and calls nobody.',
+    [
+      ...LEAVES,
+      STATE,
+      SAGA_PORT,
+      '^lib/outbox/outbox-storage\\.ts$',
+      '^lib/brokers/load-peer\\.ts$',
+      '^lib/sagaz\\.tokens\\.ts$',
+      '(^|/)node_modules/',
+    ],
+    'Observability listens to telemetry, reads numbers that others count, and decides nothing.',
   ),
 ];
 
@@ -143,7 +151,12 @@ const everywhere = [
   forbid(
     'no-barrels-inside',
     { path: '^lib/' },
-    { path: ['^lib/(index|typeorm|microservices|rabbitmq|kafka|redis|admin)\\.ts$', '^lib/.+/index\\.ts$'] },
+    {
+      path: [
+        '^lib/(index|typeorm|microservices|rabbitmq|kafka|redis|prometheus|opentelemetry|terminus|admin)\\.ts$',
+        '^lib/.+/index\\.ts$',
+      ],
+    },
     'Barrels are for consumers.',
   ),
   forbid(
@@ -160,6 +173,14 @@ const everywhere = [
     { path: '^lib/', pathNot: '^lib/(brokers/microservices/|microservices\\.ts$)' },
     { path: packages(['@nestjs/microservices']) },
     'The root entry must load without optional peers, types included.',
+  ),
+  ...['prometheus', 'opentelemetry', 'terminus'].map((name) =>
+    forbid(
+      `optional-room-${name}-stays-off-the-root`,
+      { path: '^lib/', pathNot: `^lib/(observability/${name}/|${name}\\.ts$)` },
+      { path: `^lib/observability/${name}/` },
+      'The root entry must load without optional peers, types included.',
+    ),
   ),
   ...['microservices', 'rabbitmq', 'kafka', 'redis'].map((name) =>
     forbid(

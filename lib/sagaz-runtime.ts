@@ -4,8 +4,10 @@ import type { MessageBroker } from './brokers/message-broker.js';
 import { tellWritten } from './events/tell-written.js';
 import { InboxConsumers } from './inbox/inbox-consumers.js';
 import { InboxKeeper } from './inbox/inbox-keeper.js';
+import type { Observed } from './observability/observed.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { OutboxKeeper } from './outbox/outbox-keeper.js';
+import type { OutboxNumbers } from './outbox/outbox-storage.js';
 import { OutboxRetries } from './outbox/outbox-retries.js';
 import { OutboxWorker } from './outbox/outbox-worker.js';
 import { Standby } from './outbox/standby.js';
@@ -17,11 +19,14 @@ import { noProbe, type DebugProbe } from './runtime/debug-points.js';
 import { errorText } from './runtime/error-text.js';
 import { harmless, type Log } from './runtime/log.js';
 import { Telemetry } from './runtime/telemetry.js';
+import { Tracing } from './runtime/tracing.js';
 import { within } from './runtime/within.js';
 import { SagaRegistry } from './saga/definition/saga-registry.js';
 import { SagaExecutor } from './saga/execution/saga-executor.js';
+import { SagaCensus } from './saga/recovery/saga-census.js';
 import { Housekeeper } from './saga/recovery/housekeeper.js';
 import { SagaWorker } from './saga/recovery/saga-worker.js';
+import type { SagaNumbers, StrandedSagas } from './saga/saga-storage.js';
 import { BrokerUnavailableError } from './saga/state/errors.js';
 import type { SagaVersion } from './saga/state/saga-version.js';
 import { WorkerLease } from './saga/recovery/worker-lease.js';
@@ -40,7 +45,7 @@ export interface RuntimeSettings {
 const LEAST_WAIT_MS = 1_000;
 
 /** The parts of the library in one application, put together, and the order in which they start and stop. */
-export class SagazRuntime {
+export class SagazRuntime implements Observed {
   readonly registry: SagaRegistry;
   readonly orchestrator: SagaOrchestrator;
   readonly outbox: Outbox;
@@ -51,11 +56,13 @@ export class SagazRuntime {
   readonly barrier: SagaBarrier;
   readonly relay: OutboxWorker;
   readonly telemetry: Telemetry;
+  readonly tracing = new Tracing();
   private readonly lease: WorkerLease;
   private readonly executor: SagaExecutor;
   private readonly sagaWorker: SagaWorker;
   private readonly housekeeper: Housekeeper;
-  readonly keeper: OutboxKeeper;
+  private readonly keeper: OutboxKeeper;
+  private readonly census: SagaCensus;
   private readonly inboxKeeper: InboxKeeper;
   private stillRunning = 0;
   /** By the monotonic clock. */
@@ -68,8 +75,16 @@ export class SagazRuntime {
     const { worker, events, payload } = options;
     this.registry = new SagaRegistry(options.sagas);
     this.telemetry = new Telemetry(worker.id, clock, log);
-    const { registry, telemetry } = this;
-    const common = { clock, log, registry, telemetry, leaseMs: worker.lease, storage: persistence.sagas };
+    const { registry, telemetry, tracing } = this;
+    const common = {
+      clock,
+      log,
+      registry,
+      telemetry,
+      tracing,
+      leaseMs: worker.lease,
+      storage: persistence.sagas,
+    };
     this.lease = new WorkerLease({
       ...{ ...common, id: worker.id, workers: persistence.workers },
       definitions: () => (worker.sagas ? registry.versions() : []),
@@ -98,25 +113,26 @@ export class SagazRuntime {
     this.housekeeper = new Housekeeper({ ...common, retentionMs, keyRetentionMs });
     this.sagaAdmin = this.makeSagaAdmin();
     this.outboxAdmin = new OutboxAdmin(persistence);
-    this.keeper = new OutboxKeeper({
-      ...{ clock, log, storage: persistence.outbox },
-      leads: async () => (await persistence.workers.first()) === identity.id,
-    });
-    const { resolveManager, inbox } = options;
-    const { window: windowMs, onExpired, maxDeliveries, barrierRetention: barrierRetentionMs } = inbox;
-    this.inbox = new ConsumerInbox({
-      telemetry,
-      storage: persistence.inbox,
-      windowMs,
-      onExpired,
-      maxDeliveries,
-    });
+    const leads = async () => (await persistence.workers.first()) === identity.id;
+    this.keeper = new OutboxKeeper({ clock, log, leads, storage: persistence.outbox });
+    this.census = new SagaCensus({ ...common, leads });
+    this.inbox = this.makeInbox();
     this.barrier = new SagaBarrier(persistence.barrier);
+    const { window: windowMs, barrierRetention: barrierRetentionMs } = options.inbox;
     const { inbox: messages, barrier } = persistence;
     this.inboxKeeper = new InboxKeeper({
       ...{ clock, log, windowMs, barrierRetentionMs, inbox: messages, barrier },
     });
-    this.outbox = new Outbox({ storage: persistence.outbox, rules: events, resolveManager });
+    const { resolveManager } = options;
+    this.outbox = new Outbox({ storage: persistence.outbox, rules: events, tracing, resolveManager });
+  }
+
+  private makeInbox(): ConsumerInbox {
+    const { options, persistence } = this.settings;
+    const { telemetry, tracing } = this;
+    const { window: windowMs, onExpired, maxDeliveries } = options.inbox;
+    const settings = { telemetry, tracing, windowMs, onExpired, maxDeliveries };
+    return new ConsumerInbox({ ...settings, storage: persistence.inbox });
   }
 
   private makeSagaAdmin(): SagaAdmin {
@@ -138,7 +154,7 @@ export class SagazRuntime {
   private makeRelay(log: Log): OutboxWorker {
     const { options, persistence, clock } = this.settings;
     const { destinations, outbox, worker } = options;
-    const { telemetry, lease: identity } = this;
+    const { telemetry, tracing, lease: identity } = this;
     const retries = new OutboxRetries({
       ...{ clock, telemetry, identity, storage: persistence.retries, policy: outbox.retry },
       ...{ onPoison: outbox.onPoison, strict: outbox.order === 'strict' },
@@ -155,6 +171,7 @@ export class SagazRuntime {
         clock,
         log,
         telemetry,
+        tracing,
         retries,
         suspicions,
         identity,
@@ -167,6 +184,38 @@ export class SagazRuntime {
       pollIntervalMs: outbox.pollInterval,
       maxPollIntervalMs: outbox.maxPollInterval,
     });
+  }
+
+  get workerId(): string {
+    return this.settings.options.worker.id;
+  }
+
+  get destinations(): readonly string[] {
+    return [...this.settings.options.destinations.keys()];
+  }
+
+  get running(): ReadonlyMap<string, number> {
+    return this.executor.running;
+  }
+
+  get outboxNumbers(): OutboxNumbers | undefined {
+    return this.keeper.numbers;
+  }
+
+  get sagaNumbers(): SagaNumbers | undefined {
+    return this.census.numbers;
+  }
+
+  get stranded(): readonly StrandedSagas[] | undefined {
+    return this.census.stranded;
+  }
+
+  checkStorage(): Promise<void> {
+    return this.persistence.check();
+  }
+
+  async pingDestination(name: string): Promise<void> {
+    await this.settings.options.destinations.get(name)?.ping();
   }
 
   get persistence(): Persistence<EntityManager> {
@@ -202,7 +251,10 @@ export class SagazRuntime {
       this.housekeeper.start();
     }
     this.inboxKeeper.start();
-    if (this.works) this.keeper.start();
+    if (this.works) {
+      this.keeper.start();
+      this.census.start();
+    }
     const role = { runsSagas: worker.sagas, relays: worker.outbox };
     if (this.works) this.telemetry.emit('worker.started', () => role);
   }
@@ -230,7 +282,7 @@ export class SagazRuntime {
     const swept = within(
       clock,
       options.shutdownTimeout,
-      Promise.all([this.housekeeper.stop(), this.keeper.stop(), this.inboxKeeper.stop()]),
+      Promise.all([this.housekeeper, this.keeper, this.census, this.inboxKeeper].map((it) => it.stop())),
     );
     this.stillRunning = await this.sagaWorker.stop(options.shutdownTimeout);
     this.orchestrator.close();

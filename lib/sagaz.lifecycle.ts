@@ -11,6 +11,7 @@ import { exploreConsumers, refuseNoAck } from './discovery/inbox-explorer.js';
 import { exploreListeners } from './discovery/listener-explorer.js';
 import { feed } from './discovery/listener-feed.js';
 import { exploreSagas } from './discovery/saga-explorer.js';
+import { logEvents } from './observability/logging/event-log.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { isDataSource } from './persistence/typeorm/application-data-source.js';
 import { DuplicateCopyError, SagazOptionsError } from './saga/state/errors.js';
@@ -26,6 +27,7 @@ export class SagazLifecycle
   implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown
 {
   private readonly log = new Logger('SagazModule');
+  private readonly events = new Logger('Sagaz');
   /** Each ends one subscription of a listener. */
   private feeds: readonly (() => void)[] = [];
   private readonly checkTransports: () => void;
@@ -55,7 +57,11 @@ export class SagazLifecycle
     await runtime.open();
     runtime.consumers.begin(sharing);
     const workerId = this.options.worker.id;
-    this.feeds = listeners.flatMap((listener) => feed(listener, { workerId, log }));
+    const debugs = () => Logger.isLevelEnabled('debug');
+    this.feeds = [
+      ...listeners.flatMap((listener) => feed(listener, { workerId, log })),
+      logEvents({ workerId, log: this.events, debugs }),
+    ];
     log.log(runtime.describe());
   }
 

@@ -1,4 +1,5 @@
 import type { Telemetry } from '../runtime/telemetry.js';
+import type { Tracing } from '../runtime/tracing.js';
 import { errorText } from '../runtime/error-text.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import type { InboxMessage, InboxResult, InboxStorage } from './inbox-storage.js';
@@ -9,6 +10,7 @@ export interface ConsumerInboxSettings<Tx> {
   readonly onExpired: 'dead-letter' | 'process';
   readonly maxDeliveries: number;
   readonly telemetry: Telemetry;
+  readonly tracing?: Tracing;
 }
 
 /** A message by more than its id. */
@@ -19,6 +21,8 @@ export interface InboxMessageRef {
    * in a UUIDv7; without either the message has no age.
    */
   readonly stamp?: Date | undefined;
+  /** Those it came with: they say which trace it belongs to. Default: the one that is active. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** What becomes of it when it is older than the window. Default: the option `inbox.onExpired`. */
   readonly onExpired?: 'dead-letter' | 'process' | undefined;
 }
@@ -52,7 +56,7 @@ export class ConsumerInbox<Tx = unknown> {
     const own = typeof message === 'string' ? undefined : message.onExpired;
     const onExpired = own ?? this.settings.onExpired;
     const rules = { windowMs, processesExpired: onExpired === 'process' };
-    const processing = storage.process(noted, rules, work);
+    const processing = this.traced(message, noted, () => storage.process(noted, rules, work));
     this.running.add(processing);
     try {
       const result = await processing;
@@ -64,6 +68,18 @@ export class ConsumerInbox<Tx = unknown> {
     } finally {
       this.running.delete(processing);
     }
+  }
+
+  private traced<T>(
+    message: string | InboxMessageRef,
+    { consumer, messageId }: InboxMessage,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { tracing } = this.settings;
+    if (!tracing?.on) return work();
+    const parent = typeof message === 'string' ? undefined : message.headers;
+    const attributes = { 'messaging.consumer.group.name': consumer, 'messaging.message.id': messageId };
+    return tracing.run({ name: 'inbox process', kind: 'consumer', parent, attributes }, work);
   }
 
   /** @internal Resolves when no message is being processed: before that the database must not be closed. */

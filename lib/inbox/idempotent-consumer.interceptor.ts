@@ -88,5 +88,5 @@ function messageOf({ onExpired }: Consumer, { messageId: id, headers }: Delivery
   const text = headers['stampedAt'] ?? headers['occurredAt'] ?? headers['ce_time'];
   const stamp = text === undefined ? undefined : new Date(text);
   const isDate = stamp !== undefined && !Number.isNaN(stamp.getTime());
-  return { id, ...(isDate && { stamp }), ...(onExpired && { onExpired }) };
+  return { id, headers, ...(isDate && { stamp }), ...(onExpired && { onExpired }) };
 }

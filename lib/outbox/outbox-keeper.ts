@@ -1,3 +1,4 @@
+import { Census } from '../runtime/census.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
 import { PollingLoop } from '../runtime/polling-loop.js';
@@ -16,47 +17,35 @@ const FORGET_INTERVAL_MS = 30_000;
 
 /** Counts what is pending, in one process of the cluster, and forgets published events that were kept long enough. */
 export class OutboxKeeper {
-  private readonly loops: readonly PollingLoop[];
-  private measured: OutboxNumbers | undefined;
+  private readonly census: Census<OutboxNumbers>;
+  private readonly forgetting: PollingLoop;
 
-  constructor(private readonly settings: OutboxKeeperSettings) {
-    this.loops = [
-      this.every('counting events', MEASURE_INTERVAL_MS, () => this.measure()),
-      this.every('forgetting published events', FORGET_INTERVAL_MS, () => settings.storage.forgetSent()),
-    ];
+  constructor(settings: OutboxKeeperSettings) {
+    const { storage } = settings;
+    const count = () => storage.numbers();
+    this.census = new Census({
+      ...{ ...settings, name: 'counting events', count, intervalMs: MEASURE_INTERVAL_MS },
+    });
+    this.forgetting = new PollingLoop({
+      ...settings,
+      name: 'forgetting published events',
+      round: () => storage.forgetSent().then(() => false),
+      interval: FORGET_INTERVAL_MS,
+      maxInterval: FORGET_INTERVAL_MS,
+    });
   }
 
-  /**
-   * What there was at the last count, at most some seconds ago; undefined in every process but one. Processes that all
-   * told the same number would have it summed up, and more pods would never lower a number per pod.
-   */
+  /** At most some seconds old; undefined in every process but one. */
   get numbers(): OutboxNumbers | undefined {
-    return this.measured;
+    return this.census.numbers;
   }
 
   start(): void {
-    for (const loop of this.loops) loop.start();
+    this.census.start();
+    this.forgetting.start();
   }
 
   async stop(): Promise<void> {
-    this.measured = undefined;
-    await Promise.all(this.loops.map((loop) => loop.stop()));
-    this.measured = undefined;
-  }
-
-  private async measure(): Promise<void> {
-    const { leads, storage } = this.settings;
-    try {
-      this.measured = (await leads()) ? await storage.numbers() : undefined;
-    } catch (error) {
-      // What cannot be counted is not known: an old number would be taken for a new one.
-      this.measured = undefined;
-      throw error;
-    }
-  }
-
-  private every(name: string, interval: number, work: () => Promise<void>): PollingLoop {
-    const round = () => work().then(() => false);
-    return new PollingLoop({ ...this.settings, name, round, interval, maxInterval: interval });
+    await Promise.all([this.census.stop(), this.forgetting.stop()]);
   }
 }

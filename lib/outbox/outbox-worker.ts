@@ -1,10 +1,12 @@
 import type { Clock } from '../runtime/clock.js';
 import type { Log } from '../runtime/log.js';
 import type { Telemetry } from '../runtime/telemetry.js';
+import { Tracing } from '../runtime/tracing.js';
 import { PollingLoop } from '../runtime/polling-loop.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import type { OutboxReader, OutboxStorage, PendingEvent, ReadBatch, ReadRequest } from './outbox-storage.js';
 import type { PublishedGroup, Publishable, Publisher } from './publisher.js';
+import { PublishTrace } from './publish-trace.js';
 import { ReadPosition } from './read-position.js';
 import { CircuitBreakers } from './circuit-breakers.js';
 import type { OutboxRetries } from './outbox-retries.js';
@@ -21,6 +23,7 @@ export interface OutboxWorkerSettings {
   readonly suspicions: Suspicions;
   readonly standby: Standby;
   readonly telemetry: Telemetry;
+  readonly tracing?: Tracing;
   /** Events per read, all shards together. */
   readonly batchSize: number;
   /** Never more than one event of a key on its way. */
@@ -70,9 +73,11 @@ export class OutboxWorker {
   private stopping = false;
   /** Halved when nothing of a batch was taken, so that a slow destination gets on; doubled when something was. */
   private batchSize: number;
+  private readonly tracing: Tracing;
 
   constructor(private readonly settings: OutboxWorkerSettings) {
     this.batchSize = settings.batchSize;
+    this.tracing = settings.tracing ?? new Tracing();
     this.breakers = new CircuitBreakers(settings.clock);
     this.loop = new PollingLoop({
       ...settings,
@@ -285,12 +290,17 @@ export class OutboxWorker {
     // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
     if (remainingMs <= 0 || identity.id !== this.name) throw new Error(LEASE_LOST);
     const beganAt = clock.monotonic();
-    const groups = await publisher.publish(events, remainingMs);
-    for (const { destination, outcomes, outage } of groups) {
+    const trace = new PublishTrace(this.tracing, events);
+    const groups = trace.end(await publisher.publish(trace.events, remainingMs));
+    for (const { destination, events: sent, outcomes, outage } of groups) {
       this.judge(destination, outage);
       const count = outcomes.filter((outcome) => outcome?.status === 'ok').length;
       const durationMs = clock.monotonic() - beganAt;
-      if (count > 0) telemetry.emit('outbox.published', () => ({ destination, count, durationMs }));
+      if (count === 0) continue;
+      telemetry.emit('outbox.published', () => {
+        const taken = sent.filter((_, index) => outcomes[index]?.status === 'ok');
+        return { destination, count, durationMs, deliveryMs: taken.map((event) => ageOf(event, clock)) };
+      });
     }
     return groups;
   }
@@ -326,4 +336,9 @@ export class OutboxWorker {
     this.reader = undefined;
     await reader?.close().catch(() => undefined);
   }
+}
+
+/** Two clocks may disagree by more than an event is old. */
+function ageOf({ createdMs, stampedMs }: Publishable, clock: Clock): number {
+  return Math.max(0, clock.now() - (stampedMs ?? createdMs));
 }

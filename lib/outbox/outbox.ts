@@ -1,5 +1,6 @@
 import { makeEvent, type EventRules } from '../events/event-factory.js';
 import type { OutboxEventInput, OutboxRecord } from '../events/outbox-event.js';
+import type { Tracing } from '../runtime/tracing.js';
 import { TransactionRequiredError } from '../saga/state/errors.js';
 import { eventError } from '../saga/state/event-error.js';
 import type { OutboxStorage } from './outbox-storage.js';
@@ -9,6 +10,7 @@ export interface OutboxSettings<Tx> {
   readonly rules: EventRules;
   /** Ambient transaction of another library. */
   readonly resolveManager: (() => Tx | undefined) | undefined;
+  readonly tracing?: Tracing;
 }
 
 type Events = OutboxEventInput | readonly OutboxEventInput[];
@@ -48,7 +50,8 @@ export class Outbox<Tx = unknown> {
   }
 
   private make(event: OutboxEventInput): { readonly id: string; readonly records: readonly OutboxRecord[] } {
-    const made = makeEvent(event, this.settings.rules);
+    const headers = this.settings.tracing?.active() ?? {};
+    const made = makeEvent(event, this.settings.rules, { headers });
     if ('fault' in made) throw eventError(event.type, made.fault);
     return made;
   }

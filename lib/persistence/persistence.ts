@@ -24,5 +24,7 @@ export interface Persistence<Tx = unknown> {
   readonly description: string;
   /** Connects; applies or checks the schema. From then on it tells what it does. */
   open(telemetry?: Telemetry): Promise<void>;
+  /** Costs a statement or two. @throws what is wrong: it cannot be reached, is a standby, or its schema is not this version's */
+  check(): Promise<void>;
   close(): Promise<void>;
 }

@@ -11,10 +11,17 @@ interface Emitted {
   readonly workerId: string;
 }
 
-interface SagaEvent extends Emitted {
+/** What events of one saga carry. */
+interface OfSaga extends Emitted {
   readonly sagaId: string;
   /** Name of the saga. */
   readonly saga: string;
+  readonly correlationId: string;
+  /** Of the trace that the saga belongs to; undefined when it was started outside of one. */
+  readonly traceId: string | undefined;
+}
+
+interface SagaEvent extends OfSaga {
   readonly version: number;
 }
 
@@ -47,10 +54,7 @@ interface Stuck {
   readonly standing: readonly string[];
 }
 
-interface StepEvent extends Emitted {
-  readonly sagaId: string;
-  /** Name of the saga. */
-  readonly saga: string;
+interface StepEvent extends OfSaga {
   readonly step: string;
   /** 1 for the first. */
   readonly attempt: number;
@@ -85,6 +89,8 @@ export interface SagazEvents {
   'saga.parked': SagaEndEvent & Stuck;
   /** The saga's time ran out after its pivot, so that it can only go on. Alarm. */
   'saga.overdue': SagaEvent & Stuck;
+  /** This process lets go of a saga, because another one owns it or may own it: a write was refused, or would be. */
+  'saga.fenced': SagaEvent & { readonly message: string };
 
   /** Sagas of a version that no living worker can run. Alarm. */
   'saga.stranded': Emitted & {
@@ -142,7 +148,11 @@ export interface SagazEvents {
   'worker.fenced': WorkerEvent & { readonly message: string };
 
   /** A destination took events of one batch. */
-  'outbox.published': OutboxBatch & { readonly durationMs: number };
+  'outbox.published': OutboxBatch & {
+    readonly durationMs: number;
+    /** Of each event: from its writing, or from when it was due, to now, by the clocks of two machines. */
+    readonly deliveryMs: readonly number[];
+  };
   /** It refused some, which will be tried again. */
   'outbox.retrying': OutboxBatch & { readonly reason: string };
   /** An event gave up. Alarm. */
@@ -197,6 +207,7 @@ const EVENTS: Readonly<Record<SagazEventName, true>> = {
   'saga.failed': true,
   'saga.parked': true,
   'saga.overdue': true,
+  'saga.fenced': true,
   'saga.stranded': true,
   'step.started': true,
   'step.completed': true,
@@ -280,7 +291,7 @@ export class Telemetry {
     if (!outlet || !(outlet.alarm || outlet.channel.hasSubscribers)) return;
     try {
       const said = fields();
-      if (outlet.alarm) this.log.error(`alarm ${name} ${JSON.stringify(said)}`);
+      if (outlet.alarm) this.log.error({ msg: `alarm ${name}`, event: name, ...said });
       outlet.channel.publish(
         Object.freeze({ at: new Date(this.clock.now()), workerId: this.workerId, ...said }),
       );
@@ -310,10 +321,15 @@ export const SagazTelemetry = Object.freeze({
     if (!EVENT_NAMES.includes(name))
       throw new TypeError(`there is no event "${name}"${didYouMean(name, EVENT_NAMES)}`);
     // A subscriber that throws would end the process: Node reports it as an uncaught exception.
+    const guard = (work: Promise<unknown>) => void work.catch((error: unknown) => warn(name, error));
     const safe = (event: unknown) => {
-      new Promise((resolve) => resolve(listener(event as SagazEvents[N])))
-        .catch(onError)
-        .catch((error: unknown) => warn(name, error));
+      try {
+        const result: unknown = listener(event as SagazEvents[N]);
+        // Most return nothing, and a promise for each would cost more than what they do.
+        if (typeof result === 'object' && result !== null) guard(Promise.resolve(result).catch(onError));
+      } catch (error) {
+        guard(Promise.resolve().then(() => onError(error)));
+      }
     };
     subscribe(channelName(name), safe);
     return () => void unsubscribe(channelName(name), safe);

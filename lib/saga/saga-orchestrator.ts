@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.js';
 import { parseDuration, type Duration } from '../runtime/duration.js';
 import type { Log } from '../runtime/log.js';
 import type { Telemetry } from '../runtime/telemetry.js';
+import type { OpenSpan, TraceHeaders, Tracing } from '../runtime/tracing.js';
 import type { WorkerIdentity } from '../runtime/worker-identity.js';
 import { readDefinitions } from './definition/definition-source.js';
 import type { SagaDefinition } from './definition/saga-definition.js';
@@ -21,6 +22,7 @@ import {
   type SagaResult,
   type SagaSnapshot,
 } from './execution/saga-result.js';
+import { sagaAttributes } from './execution/saga-trace.js';
 import { untouched } from './execution/saga-state.js';
 import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
 import { Signaller, type SagaTarget, type SignalOptions, type SignalReceipt } from './signaller.js';
@@ -71,6 +73,7 @@ export interface OrchestratorSettings<Tx> {
   readonly clock: Clock;
   readonly log: Log;
   readonly telemetry: Telemetry;
+  readonly tracing?: Tracing;
   readonly maxInputBytes: number;
   /** Called after a saga was created that this process does not run itself. */
   readonly wake: () => void;
@@ -119,9 +122,9 @@ export class SagaOrchestrator<Tx = unknown> {
   ): Promise<SagaHandle<ResultsOf<T>>> {
     const definition = this.settings.registry.resolve(saga, options.version);
     const valid = await validInput(definition.name, definition.input, input);
-    const fresh = this.newSaga(definition, this.inputText(definition, valid), options);
+    const text = this.inputText(definition, valid);
     if (!this.stored.has(definition)) await this.storeDefinition(definition);
-    const { outcome, sagaId } = await this.create(fresh, options.manager);
+    const { outcome, sagaId } = await this.begin(definition, text, options);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
   }
@@ -219,9 +222,24 @@ export class SagaOrchestrator<Tx = unknown> {
     for (const wake of [...this.sleepers]) wake();
   }
 
-  private newSaga(definition: SagaDefinition, input: string, options: StartOptions<Tx>): NewSaga {
-    const { executor, identity } = this.settings;
+  /** In a span that goes on as that of the saga when it runs here. */
+  private async begin(
+    definition: SagaDefinition,
+    input: string,
+    options: StartOptions<Tx>,
+  ): Promise<CreatedSaga> {
+    const { tracing } = this.settings;
+    const { name, version } = definition;
     const sagaId = uuidV7();
+    const attributes = sagaAttributes({ sagaId, name, version });
+    const span = tracing?.begin({ name: `saga ${name}`, attributes });
+    const fresh = this.newSaga(definition, input, { ...options, sagaId, headers: span?.headers });
+    return this.create(fresh, options.manager, span);
+  }
+
+  private newSaga(definition: SagaDefinition, input: string, options: Born & StartOptions<Tx>): NewSaga {
+    const { executor, identity } = this.settings;
+    const { sagaId } = options;
     // In the caller's transaction a saga is born unowned: it is claimed once that has committed.
     const delayMs = options.delay === undefined ? undefined : millisOf('delay', options.delay);
     const atOnce = options.manager === undefined && delayMs === undefined;
@@ -237,6 +255,7 @@ export class SagaOrchestrator<Tx = unknown> {
       idempotencyKey: options.idempotencyKey,
       inputHash: options.idempotencyKey === undefined ? '' : canonicalHash(input),
       correlationId: options.correlationId ?? sagaId,
+      headers: options.headers,
       tags: options.tags ?? {},
       owner: here ? identity.id : undefined,
       launch,
@@ -258,14 +277,21 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 
   /** Should the reply be lost, the place is given back, and the worker claims the saga if it is there. */
-  private async create(saga: NewSaga, manager: Tx | undefined): Promise<CreatedSaga> {
+  private async create(
+    saga: NewSaga,
+    manager: Tx | undefined,
+    span: OpenSpan | undefined,
+  ): Promise<CreatedSaga> {
     const { storage, executor, wake } = this.settings;
     try {
       const created = await storage.create(saga, manager, wake);
-      if (created.outcome === 'created' && saga.owner !== undefined) executor.accept(ownedHere(saga));
-      else if (created.outcome === 'created' && manager === undefined) wake();
+      const here = created.outcome === 'created' && saga.owner !== undefined;
+      if (here) executor.accept(ownedHere(saga), span);
+      else span?.end();
+      if (!here && created.outcome === 'created' && manager === undefined) wake();
       return created;
     } catch (error) {
+      span?.end(error);
       // Its reply may have been lost.
       if (saga.owner !== undefined) executor.lose(saga.sagaId);
       throw error;
@@ -300,8 +326,14 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 }
 
+/** What a saga has from its start on. */
+interface Born {
+  readonly sagaId: string;
+  readonly headers: TraceHeaders | undefined;
+}
+
 function ownedHere(saga: NewSaga): ClaimedSaga {
-  const { sagaId, name, version, definition, input, correlationId, launch } = saga;
+  const { sagaId, name, version, definition, input, correlationId, headers, launch } = saga;
   return {
     sagaId,
     name,
@@ -311,6 +343,7 @@ function ownedHere(saga: NewSaga): ClaimedSaga {
     status: 'running',
     input,
     correlationId,
+    headers,
     launch,
     journal: NONE,
     ageMs: 0,

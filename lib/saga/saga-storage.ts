@@ -16,6 +16,8 @@ export interface NewSaga {
   readonly idempotencyKey: string | undefined;
   readonly inputHash: string;
   readonly correlationId: string;
+  /** Go into the contexts of its handlers and into its events: the trace that it belongs to. Default: none. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly tags: Readonly<Record<string, string>>;
   /** The process that runs it from the first moment; undefined leaves it to be claimed. */
   readonly owner: string | undefined;
@@ -129,6 +131,8 @@ export interface ClaimedSaga {
   readonly status: SagaStatus;
   readonly input: string;
   readonly correlationId: string;
+  /** Those it was started with. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Steps launched by the saga's first row. */
   readonly launch: readonly string[];
   readonly journal: readonly JournalEntry[];
@@ -164,6 +168,9 @@ export interface StrandedSagas {
   /** When the oldest of them was started. */
   readonly since: Date;
 }
+
+/** How many sagas somebody may have to look at, by status; each counted among at most 100,000. */
+export type SagaNumbers = Readonly<Record<'waiting' | 'compensating' | 'failed' | 'parked', number>>;
 
 /** What is no longer kept. */
 export interface RetentionLimits {
@@ -303,6 +310,9 @@ export abstract class SagaStorage<Tx = unknown> {
 
   /** JSON text of the steps of a definition that a saga was started with. */
   abstract findDefinition(definition: Omit<StoredDefinition, 'data'>): Promise<string | undefined>;
+
+  /** Costs at most about as much as reading 300,000 entries of indexes. */
+  abstract numbers(): Promise<SagaNumbers>;
 
   /** Counted exactly: not for every second. */
   abstract stranded(): Promise<readonly StrandedSagas[]>;

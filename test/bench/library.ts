@@ -9,10 +9,24 @@ interface Internals {
   tablesOf(schema: string): unknown;
   claimSql(tables: unknown): string;
   readonly systemClock: unknown;
+  readonly PrometheusExporter: new (settings: object, runtime: ObservedRuntime) => Started;
+  readonly OtelTracer: new (api: object, tracer: object) => object;
+  logEvents(settings: object): () => void;
   readonly SagazRuntime: new (settings: object) => Runtime;
 }
 
-interface Runtime {
+interface Started {
+  start(): void;
+  stop(): void;
+}
+
+/** What can be watched of an application. */
+export interface ObservedRuntime {
+  readonly workerId: string;
+  readonly tracing: { use(tracer: object | undefined): void };
+}
+
+interface Runtime extends ObservedRuntime {
   readonly outbox: Outbox;
   readonly orchestrator: SagaOrchestrator;
   open(): Promise<void>;
@@ -24,6 +38,7 @@ interface Runtime {
 /** The library as an application has it, with the options of production, without Nest around it. */
 export interface Library {
   readonly orchestrator: SagaOrchestrator;
+  readonly runtime: ObservedRuntime;
   /** Claims sagas from now on; register them before. */
   begin(): Promise<void>;
   close(): Promise<void>;
@@ -33,7 +48,7 @@ const QUIET = { log: () => undefined, warn: console.warn, error: console.error }
 
 export async function openLibrary(url: string, { groupCommit = true } = {}): Promise<Library> {
   const { runtime, close } = await openRuntime(url, {}, groupCommit ? {} : { groupCommit: false });
-  return { orchestrator: runtime.orchestrator, begin: () => runtime.begin(), close };
+  return { orchestrator: runtime.orchestrator, runtime, begin: () => runtime.begin(), close };
 }
 
 /** The relay of one process, which starts at once; sagas are left alone. */
@@ -107,6 +122,9 @@ export async function internals(): Promise<Internals> {
       'persistence/typeorm/identifiers.js',
       'persistence/typeorm/sql/saga-sql.js',
       'runtime/clock.js',
+      'observability/prometheus/prometheus-exporter.js',
+      'observability/opentelemetry/otel-tracer.js',
+      'observability/logging/event-log.js',
     ].map(load),
   );
   return Object.assign({}, ...modules) as Internals;

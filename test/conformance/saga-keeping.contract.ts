@@ -55,6 +55,32 @@ export const sagaKeepingContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
+    name: 'gives a saga back with the headers that it was started with, and one without any with none',
+    async run({ sagas }) {
+      const headers = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' };
+      const [traced, plain] = [newSaga({ headers }), newSaga()];
+      for (const saga of [traced, plain]) await sagas.create(saga);
+      const claimed = async (saga: NewSaga) => (await sagas.claim(claimOf(saga, unique('w'))))[0];
+      assert.deepEqual((await claimed(traced))?.headers, headers);
+      assert.equal((await claimed(plain))?.headers, undefined);
+    },
+  },
+  {
+    name: 'counts sagas that wait, turn back or are stuck',
+    async run(storage) {
+      const { sagas } = storage;
+      const before = await sagas.numbers();
+      await sagas.create(newSaga({ delayMs: 60_000 }));
+      for (const status of ['failed', 'parked', 'parked', 'completed'] as const) await ended(storage, status);
+      const turned = newSaga({ owner: unique('owner'), launch: ['a'] });
+      await sagas.create(turned);
+      await sagas.append(writeOf(turned, 1, { status: 'compensating' }));
+      const after = await sagas.numbers();
+      const more = Object.entries(after).map(([status, n]) => [status, n - before[status as 'failed']]);
+      assert.deepEqual(Object.fromEntries(more), { waiting: 1, compensating: 1, failed: 1, parked: 2 });
+    },
+  },
+  {
     name: 'gives a saga only to a process with the definition that it was started with, or one that takes any',
     async run(storage) {
       const { sagas } = storage;

@@ -212,13 +212,13 @@ describeWith('postgres', 'events in PostgreSQL', () => {
   it('(pitfall 23) are counted by one process of the cluster, and by the next when that has gone', async () => {
     const processes = [];
     for (let n = 0; n < 3; n++) processes.push(await relaying({ outbox: { pollInterval: '10ms' } }));
-    const keepers = processes.map(({ runtime }) => runtime.keeper);
-    const counting = () => keepers.filter(({ numbers }) => numbers !== undefined);
+    const runtimes = processes.map(({ runtime }) => runtime);
+    const counting = () => runtimes.filter(({ outboxNumbers }) => outboxNumbers !== undefined);
     await until(() => counting().length > 0);
-    expect(counting()).toEqual([keepers[0]]);
+    expect(counting()).toEqual([runtimes[0]]);
     await processes[0]?.stop();
     await until(() => counting().length > 0, 15_000);
-    expect(counting()).toEqual([keepers[1]]);
+    expect(counting()).toEqual([runtimes[1]]);
   }, 30_000);
 
   it('are counted up to a hundred thousand, one long shard as far as many short ones', async () => {

@@ -46,7 +46,7 @@ describeWith('postgres', 'behind PgBouncer', () => {
         pooler.url,
         testSaga({ a: { readOnly: true, run: () => undefined } }),
         {},
-        { log: { warn: (line) => void lines.push(line) } },
+        { log: { warn: (line) => void lines.push(typeof line === 'string' ? line : line.msg) } },
       );
       expect(runtime.describe()).toContain('takeover after the lease (500 ms)');
       expect(lines).toEqual([

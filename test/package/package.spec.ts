@@ -25,7 +25,14 @@ it('is published as publint and attw want it', async () => {
 }, 60_000);
 
 /** Optional peers, which most applications do not have. */
-const BROKER_PACKAGES = ['amqplib', 'amqp-connection-manager', 'kafkajs', 'ioredis'];
+const OPTIONAL_PACKAGES = [
+  'amqplib',
+  'amqp-connection-manager',
+  'kafkajs',
+  'ioredis',
+  'prom-client',
+  '@opentelemetry',
+];
 
 const dependencies = {
   'Nest 12': () => Promise.resolve(path.resolve('node_modules')),
@@ -35,7 +42,7 @@ const dependencies = {
 describe.each(Object.entries(dependencies))('the packed package on %s', (_name, install) => {
   let project: string;
   beforeAll(async () => {
-    project = await packed.install(await install(), BROKER_PACKAGES);
+    project = await packed.install(await install(), OPTIONAL_PACKAGES);
   }, 120_000);
 
   it('exports the same names to import and to require', async () => {
@@ -54,6 +61,9 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
       'RedisStreamsTransport',
     ]);
     expect(names['nestjs-sagaz/typeorm']).toContain('sagazMigrations');
+    expect(names['nestjs-sagaz/prometheus']).toEqual(['SagazPrometheusModule']);
+    expect(names['nestjs-sagaz/opentelemetry']).toEqual(['SagazOpenTelemetryModule']);
+    expect(names['nestjs-sagaz/terminus']).toEqual(['OutboxHealthIndicator', 'SagaHealthIndicator']);
     expect(names['nestjs-sagaz/rabbitmq']).toEqual(['RabbitMqBroker']);
     expect(names['nestjs-sagaz/kafka']).toEqual(['KafkaBroker']);
     expect(names['nestjs-sagaz/redis']).toEqual(['RedisStreamsBroker']);

@@ -12,6 +12,7 @@ const SERVICES = {
     variable: 'RABBITMQ_SERVER',
     reason: 'it is not installed (Debian package rabbitmq-server)',
   },
+  promtool: { variable: 'PROMTOOL', reason: 'it is not on the path (Debian package prometheus)' },
   openssl: { variable: 'OPENSSL', reason: 'it is not on the path (Debian package openssl)' },
   'redis-server': { variable: 'REDIS_SERVER', reason: 'it is not installed (Debian package redis-server)' },
 } as const;

@@ -12,9 +12,10 @@ import {
 import { FakeClock } from '../support/fake-clock.js';
 import { MemoryLog } from '../support/memory-log.js';
 
-const SAGA = { sagaId: true, saga: true, version: true } as const;
+const SAGA = { sagaId: true, saga: true, version: true, correlationId: true, traceId: true } as const;
 const END = { ...SAGA, durationMs: true, code: true } as const;
-const STEP = { sagaId: true, saga: true, step: true, attempt: true } as const;
+const PLACE = { sagaId: true, saga: true, step: true, attempt: true } as const;
+const STEP = { ...PLACE, correlationId: true, traceId: true } as const;
 const ATTEMPT = { ...STEP, durationMs: true, outcome: true, code: true } as const;
 
 /** Names every field of every event, or it does not compile. */
@@ -28,6 +29,7 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'saga.failed': { ...END, standing: true },
   'saga.parked': { ...END, standing: true },
   'saga.overdue': { ...SAGA, code: true, standing: true },
+  'saga.fenced': { ...SAGA, message: true },
   'saga.stranded': { saga: true, version: true, sagas: true, since: true, message: true },
   'step.started': STEP,
   'step.completed': ATTEMPT,
@@ -44,7 +46,7 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'worker.dead': { dead: true },
   'worker.takeover': { sagas: true },
   'worker.fenced': { sagas: true, message: true },
-  'outbox.published': { destination: true, count: true, durationMs: true },
+  'outbox.published': { destination: true, count: true, durationMs: true, deliveryMs: true },
   'outbox.retrying': { destination: true, count: true, reason: true },
   'outbox.dead-lettered': { eventId: true, type: true, destination: true, reason: true },
   'outbox.circuit-opened': { destination: true, reason: true },
@@ -59,7 +61,7 @@ const FIELDS: { readonly [N in SagazEventName]: Record<keyof EventFields<N>, tru
   'journal.flushed': { entries: true, bytes: true, durationMs: true },
 };
 
-const started = { sagaId: 's1', saga: 'trip', version: 1 };
+const started = { sagaId: 's1', saga: 'trip', version: 1, correlationId: 'c1', traceId: undefined };
 const failed = { ...started, durationMs: 5, code: 'SAGAZ_COMPENSATION_FAILED', standing: ['hotel'] };
 
 const clock = new FakeClock();
@@ -129,7 +131,7 @@ describe('Telemetry', () => {
     telemetry.emit('saga.failed', () => failed);
     hear('saga.failed', () => undefined);
     telemetry.emit('saga.failed', () => failed);
-    const line = `error alarm saga.failed ${JSON.stringify(failed)}`;
+    const line = `error alarm saga.failed ${JSON.stringify({ event: 'saga.failed', ...failed })}`;
     expect(log.lines).toEqual([line, line]);
   });
 

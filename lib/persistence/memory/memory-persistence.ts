@@ -26,6 +26,7 @@ export function memoryPersistence(clock: Clock): Persistence<undefined> {
     suspects: new MemorySuspectStorage(),
     description: 'memory (lost when the process ends)',
     open: () => Promise.resolve(),
+    check: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
 }

@@ -14,6 +14,7 @@ import {
   type NewSaga,
   type NewSignal,
   type RetentionLimits,
+  type SagaNumbers,
   type SagaRelease,
   type SagaRow,
   type SagaTransaction,
@@ -27,6 +28,7 @@ import { CommitUnknownError, FencedError, TransactionRequiredError } from '../..
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
 import type { SagaVersion } from '../../saga/state/saga-version.js';
+import { sagaNumbersOf } from '../saga-numbers.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
 
 /** A late result matters to a saga that turns back or has turned back. */
@@ -196,6 +198,11 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     return Promise.resolve(this.database.definitions.get(definitionKey(wanted))?.data);
   }
 
+  numbers(): Promise<SagaNumbers> {
+    const sagas = [...this.database.sagas.values()];
+    return Promise.resolve(sagaNumbersOf(sagas.map(({ status }) => ({ status, count: 1 }))));
+  }
+
   stranded(): Promise<readonly StrandedSagas[]> {
     const now = this.clock.monotonic();
     const living = [...this.database.workers].filter(([id]) => !this.database.isDead(id, now));
@@ -314,7 +321,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     row.wakeAt = undefined;
     if (row.status === 'pending' || row.status === 'waiting') row.status = 'running';
     const now = this.clock.monotonic();
-    const { sagaId, name, version, definition, input, correlationId, launch } = row.saga;
+    const { sagaId, name, version, definition, input, correlationId, headers, launch } = row.saga;
     const { epoch, status, cancelRequested, deadlineAt } = row;
     const journal = row.journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at }));
     return {
@@ -324,6 +331,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
       definition,
       input,
       correlationId,
+      headers,
       launch,
       epoch,
       status,

@@ -106,6 +106,7 @@ export function typeOrmPersistence(application: DataSource, options: Options): P
       if (options.migrations === 'check') await migrator.check();
       commits.open();
     },
+    check: () => migrator.check(),
     async close() {
       commits.close();
       await sagas.close();

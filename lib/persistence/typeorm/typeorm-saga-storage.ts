@@ -14,6 +14,7 @@ import {
   type NewSaga,
   type NewSignal,
   type RetentionLimits,
+  type SagaNumbers,
   type SagaRow,
   type SagaWrite,
   type SignalAnswer,
@@ -22,6 +23,7 @@ import {
   type StrandedSagas,
 } from '../../saga/saga-storage.js';
 import { CommitUnknownError } from '../../saga/state/errors.js';
+import { sagaNumbersOf } from '../saga-numbers.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -31,6 +33,7 @@ import type { History } from './history.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
+import { MOST_COUNTED } from './outbox-counts.js';
 import { lockKeysSql } from './sql/outbox-sql.js';
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
@@ -72,6 +75,8 @@ function transactionsAtOnce(application: DataSource): number {
 interface InputRow {
   readonly sagaId: string;
   readonly input: string;
+  /** JSON text. */
+  readonly headers: string | null;
 }
 
 const NIL = '00000000-0000-0000-0000-000000000000';
@@ -225,6 +230,10 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return row?.data;
   }
 
+  async numbers(): Promise<SagaNumbers> {
+    return sagaNumbersOf(await this.rows(this.settings.engine, sql.sagaNumbersSql, [MOST_COUNTED]));
+  }
+
   async stranded(): Promise<readonly StrandedSagas[]> {
     const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
     return rows.map((row) => ({ ...row, since: new Date(row.since) }));
@@ -298,14 +307,15 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     const signals = await this.signals(
       claimed.filter(({ signalSeq }) => signalSeq > 0).map(({ sagaId }) => ({ sagaId, seq: 0 })),
     );
-    const inputOf = new Map(inputs.map(({ sagaId, input }) => [sagaId, input]));
+    const textsOf = new Map(inputs.map((row) => [row.sagaId, row]));
     return claimed.map((row) => ({
       ...row,
       epoch: Number(row.epoch),
       ageMs: Number(row.ageMs),
       silentMs: row.silentMs === null ? undefined : Number(row.silentMs),
       deadlineInMs: row.deadlineInMs === null ? undefined : Number(row.deadlineInMs),
-      input: inputOf.get(row.sagaId) ?? 'null',
+      input: textsOf.get(row.sagaId)?.input ?? 'null',
+      headers: headersOf(textsOf.get(row.sagaId)?.headers),
       journal: journals.get(row.sagaId) ?? [],
       signals: signals.filter(({ sagaId }) => sagaId === row.sagaId),
     }));
@@ -348,6 +358,10 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 }
 
+function headersOf(text: string | null | undefined): ClaimedSaga['headers'] {
+  return text ? (JSON.parse(text) as Record<string, string>) : undefined;
+}
+
 /** A bigint comes as a text. */
 interface StoredRow extends Omit<SagaRow, 'epoch'> {
   readonly epoch: string;
@@ -374,7 +388,7 @@ interface SignalRow {
 
 interface ClaimedRow extends Omit<
   ClaimedSaga,
-  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'journal' | 'signals'
+  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'headers' | 'journal' | 'signals'
 > {
   readonly signalSeq: number;
   readonly epoch: string;

@@ -90,7 +90,7 @@ const VALUES: Readonly<Record<WriteInput, (batch: WriteBatch) => unknown>> = {
 };
 
 function sagaRow(saga: NewSaga) {
-  const { sagaId, idempotencyKey, launch, correlationId, tags } = saga;
+  const { sagaId, idempotencyKey, launch, correlationId, headers = {}, tags } = saga;
   return {
     id: sagaId,
     name: saga.name,
@@ -102,6 +102,7 @@ function sagaRow(saga: NewSaga) {
     owner: saga.owner,
     launch: launch.length > 0 ? launch : undefined,
     correlation: correlationId === sagaId ? undefined : correlationId,
+    headers: Object.keys(headers).length > 0 ? JSON.stringify(headers) : undefined,
     tags: Object.keys(tags).length > 0 ? tags : undefined,
     pivot: saga.launchesPivot || undefined,
     timeout: saga.timeoutMs,

@@ -11,6 +11,7 @@ import {
   type Attempt,
   type ContextSource,
 } from './handler-context.js';
+import type { SagaTrace } from './saga-trace.js';
 import type { SagaState } from './saga-state.js';
 
 const TOO_LATE = 'ctx.publish was called after the step had settled: await it inside the step';
@@ -23,19 +24,21 @@ export class ContextFactory implements ContextSource {
   readonly correlationId: string;
   readonly input: string;
   readonly headers: Readonly<Record<string, string>>;
+  private readonly trace: SagaTrace;
 
   constructor(
-    { sagaId, name, epoch, correlationId, input, ageMs }: ClaimedSaga,
+    { sagaId, name, epoch, correlationId, headers, input, ageMs }: ClaimedSaga,
     private readonly events: EventRules,
-    now: number,
+    { now, trace }: { readonly now: number; readonly trace: SagaTrace },
   ) {
     this.sagaId = sagaId;
     this.sagaName = name;
     this.epoch = epoch;
     this.correlationId = correlationId;
     this.input = input;
+    this.trace = trace;
     const sagaStartedAt = new Date(now - ageMs).toISOString();
-    this.headers = Object.freeze({ sagaId, sagaStartedAt, correlationId });
+    this.headers = Object.freeze({ ...headers, sagaId, sagaStartedAt, correlationId });
   }
 
   action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {
@@ -52,8 +55,9 @@ export class ContextFactory implements ContextSource {
 
   publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
     if (attempt.settled) return Promise.reject(new TransactionRequiredError(TOO_LATE));
-    const { sagaId, headers } = this;
-    const made = makeEvent(event, this.events, { key: sagaId, headers });
+    const { sagaId: key } = this;
+    const headers = { ...this.headers, ...this.trace.active() };
+    const made = makeEvent(event, this.events, { key, headers });
     if ('fault' in made) return Promise.reject(eventError(event.type, made.fault));
     attempt.events.push(...made.records);
     return Promise.resolve(made.id);

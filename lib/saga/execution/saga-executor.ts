@@ -1,5 +1,6 @@
 import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
+import type { OpenSpan } from '../../runtime/tracing.js';
 import { Turn } from '../../runtime/turn.js';
 import type { DefinitionData } from '../definition/definition-data.js';
 import { retiredError } from '../definition/retired-definition.js';
@@ -15,6 +16,7 @@ import { FencedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { pivotLaunched } from './decisions.js';
 import type { ResultRow } from './saga-result.js';
+import { identityOf } from './saga-reporter.js';
 import { SagaRunner, type RunnerSettings } from './saga-runner.js';
 import { SUSPECT_DEATHS } from './suspicion.js';
 
@@ -55,6 +57,12 @@ export class SagaExecutor {
   /** Sagas that run here or are about to. */
   get held(): readonly string[] {
     return [...this.places.keys()];
+  }
+
+  /** How many sagas run here, by name. */
+  get running(): ReadonlyMap<string, number> {
+    const byName = groupBy([...this.runners.values()], ({ saga }) => saga.name);
+    return new Map([...byName].map(([name, { length }]) => [name, length]));
   }
 
   /** Sagas to be claimed anew. Those that were not for a while belong to others, or are found by their age. */
@@ -99,10 +107,13 @@ export class SagaExecutor {
     if (this.places.get(sagaId) === undefined) this.places.delete(sagaId);
   }
 
-  /** Runs a saga that this process owns. One that comes after the drain began is only let go of again. */
-  accept(saga: ClaimedSaga): void {
+  /**
+   * Runs a saga that this process owns. One that comes after the drain began is only let go of again.
+   * @param span that of its start, if that was here
+   */
+  accept(saga: ClaimedSaga, span?: OpenSpan): void {
     this.lostAt.delete(saga.sagaId);
-    const over = this.run(saga).finally(() => {
+    const over = this.run(saga, span).finally(() => {
       const full = this.room <= 0;
       if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
       if (full && this.open) this.settings.wakeClaims();
@@ -174,9 +185,11 @@ export class SagaExecutor {
     return this.places.size + [...this.lingering].filter((runner) => runner.unsettledHandlers > 0).length;
   }
 
-  private async run(saga: ClaimedSaga): Promise<ResultRow | undefined> {
+  private async run(saga: ClaimedSaga, span: OpenSpan | undefined): Promise<ResultRow | undefined> {
     const runner = await this.runnerOf(saga);
+    if (!runner) span?.end();
     if (!runner) return undefined;
+    runner.trace.begin(span);
     this.runners.set(saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
@@ -194,8 +207,11 @@ export class SagaExecutor {
     const { log } = this.settings;
     try {
       await runner.run();
+      runner.trace.end(runner.state());
     } catch (error) {
+      runner.trace.end(runner.state(), error);
       if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
+      if (error instanceof FencedError) runner.reporter.fenced(error.message);
       if (error instanceof FencedError) log.warn(error.message);
       else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
     }
@@ -258,10 +274,10 @@ export class SagaExecutor {
 
   private async park(saga: ClaimedSaga, reason: unknown): Promise<void> {
     const { storage, log, telemetry } = this.settings;
-    const { sagaId, epoch, name, version, ageMs: durationMs } = saga;
+    const { sagaId, epoch, ageMs: durationMs } = saga;
     const failure = failureOf(reason);
-    log.error(`saga ${name} ${sagaId} is parked: ${failure.message}`);
-    const parked = { sagaId, saga: name, version, durationMs, code: failure.code, standing: [] };
+    log.error(`saga ${saga.name} ${sagaId} is parked: ${failure.message}`);
+    const parked = { ...identityOf(saga), durationMs, code: failure.code, standing: [] };
     telemetry.emit('saga.parked', () => parked);
     const end = { results: '{}', error: JSON.stringify(failure) };
     const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };

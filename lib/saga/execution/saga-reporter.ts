@@ -1,4 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
+import { traceIdOf } from '../../runtime/trace-parent.js';
 import type { SagazEventName, SagazEvents, Telemetry } from '../../runtime/telemetry.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import type { FailureRecord, JournalEntry, JournalKind } from '../state/journal.js';
@@ -27,6 +28,7 @@ export interface Retrying extends Pick<SagazEvents['step.retrying'], 'attempt' |
 /** Tells what happens to one saga, once it is durable. Nothing that a listener does comes back here. */
 export class SagaReporter {
   private readonly claimedAt: number;
+  private identity: ReturnType<typeof identityOf> | undefined;
 
   constructor(
     private readonly saga: ClaimedSaga,
@@ -45,6 +47,10 @@ export class SagaReporter {
     const last = journal.at(-1);
     if (last?.kind === 'late_completed' && last.epoch === epoch)
       this.attempt('undo.repeated', { entry: last, durationMs: 0, after: state });
+  }
+
+  fenced(message: string): void {
+    this.telemetry.emit('saga.fenced', () => ({ ...this.who(), message }));
   }
 
   waiting(): void {
@@ -98,12 +104,18 @@ export class SagaReporter {
   }
 
   private who() {
-    return { ...this.of(), version: this.saga.version };
+    return (this.identity ??= identityOf(this.saga));
   }
 
   private of() {
-    return { sagaId: this.saga.sagaId, saga: this.saga.name };
+    const { sagaId, saga, correlationId, traceId } = this.who();
+    return { sagaId, saga, correlationId, traceId };
   }
+}
+
+/** What the events of one saga say of it. */
+export function identityOf({ sagaId, name, version, correlationId, headers }: ClaimedSaga) {
+  return { sagaId, saga: name, version, correlationId, traceId: traceIdOf(headers) };
 }
 
 interface Told {

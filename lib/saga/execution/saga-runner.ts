@@ -6,6 +6,7 @@ import { Deferred } from '../../runtime/deferred.js';
 import { errorText } from '../../runtime/error-text.js';
 import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
+import type { Tracing } from '../../runtime/tracing.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
 import { retiredError } from '../definition/retired-definition.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
@@ -25,6 +26,7 @@ import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } fro
 import type { ResultRow } from './saga-result.js';
 import { SagaDeadline } from './saga-deadline.js';
 import { SagaReporter } from './saga-reporter.js';
+import { SagaTrace } from './saga-trace.js';
 import { stateOf, type SagaState } from './saga-state.js';
 import type { Fact, Store } from './fact.js';
 import type { StepHost } from './step-host.js';
@@ -43,6 +45,7 @@ export interface RunnerSettings {
   /** Called after events were committed, so that the relay need not wait for its next poll. */
   readonly wakeRelay: (events: readonly OutboxRecord[]) => void;
   readonly telemetry: Telemetry;
+  readonly tracing?: Tracing;
   readonly reach: DebugProbe;
   /** Called after a saga was let go of that somebody may claim at once. */
   readonly wakeClaims: () => void;
@@ -72,6 +75,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   readonly maxResultBytes: number;
   readonly title: string;
   readonly reporter: SagaReporter;
+  readonly trace: SagaTrace;
   readonly reach: DebugProbe;
   /** Processes in a row that died while they ran this saga. */
   readonly deaths: number;
@@ -108,7 +112,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.reach = settings.reach;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
-    this.contexts = new ContextFactory(saga, events, clock.now());
+    this.trace = new SagaTrace(saga, settings.tracing);
+    this.contexts = new ContextFactory(saga, events, { now: clock.now(), trace: this.trace });
     this.journal = new SagaJournal(saga, definition, storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
@@ -203,11 +208,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
 
   /** A success after its step had failed: its undo has to know, even if the saga has ended. */
   lateResult(step: string, text: string | null): void {
-    this.journal
-      .alone(() => this.takeLate(step, text))
-      .catch((error: unknown) => {
-        this.lostTrack(error);
-      });
+    this.journal.alone(() => this.takeLate(step, text)).catch((error: unknown) => this.lostTrack(error));
   }
 
   private async takeLate(step: string, text: string | null): Promise<void> {

@@ -6,6 +6,7 @@ import type { SagaStorage } from '../saga-storage.js';
 import type { ContextFactory } from './context-factory.js';
 import type { Fact, Store } from './fact.js';
 import type { SagaReporter } from './saga-reporter.js';
+import type { SagaTrace } from './saga-trace.js';
 import type { SagaState } from './saga-state.js';
 
 /** What a step needs of the saga it belongs to. */
@@ -17,6 +18,7 @@ export interface StepHost {
   readonly log: Log;
   readonly maxResultBytes: number;
   readonly reporter: SagaReporter;
+  readonly trace: SagaTrace;
   readonly reach: DebugProbe;
   /** Named in log lines. */
   readonly title: string;

@@ -108,9 +108,11 @@ export class StepRunner {
   private async backOff({ thrown, attempt, elapsedMs }: FailedRun, delayMs: number): Promise<void> {
     const { host, job } = this;
     const what = `${job.mode === 'undo' ? 'undo of ' : ''}step ${job.step.name} attempt ${attempt}`;
-    host.log.warn(`${host.title}: ${what} failed, next in ${delayMs} ms: ${errorText(thrown)}`);
     const { code } = failureOf(thrown);
     const { outcome, durationMs } = this;
+    const msg = `${host.title}: ${what} failed, next in ${delayMs} ms: ${errorText(thrown)}`;
+    const { sagaId, sagaName: saga, correlationId } = host.contexts;
+    host.log.warn({ msg, sagaId, saga, step: job.step.name, attempt, durationMs, code, correlationId });
     host.reporter.retrying(job, { attempt, durationMs, outcome, code });
     const isLong = delayMs > LONG_PAUSE_MS;
     if (isLong) {
@@ -161,7 +163,9 @@ export class StepRunner {
       this.beganAt = host.clock.monotonic();
       host.reporter.attemptBegins(job, number);
       try {
-        await new StepAttempt({ host, job, control, late }, number).run();
+        await host.trace.attempt(job, number, () =>
+          new StepAttempt({ host, job, control, late }, number).run(),
+        );
         return undefined;
       } catch (error) {
         if (error instanceof LostTrack) throw error.cause;

@@ -1,6 +1,7 @@
 import { ClassicSaga } from 'nestjs-sagaz';
 import { openLibrary, type Library } from '../library.js';
 import { rateOf, type Load } from '../load.js';
+import { observe } from './observers.js';
 
 const INPUT = { orderId: 'A-1', amount: 12 };
 
@@ -27,6 +28,16 @@ export class DurableSagas {
 
   rate(load: Load): Promise<number> {
     return rateOf(() => this.execute(), load);
+  }
+
+  /** While metrics, logs and traces are on. */
+  async observedRate(load: Load): Promise<number> {
+    const end = await observe(this.library.runtime);
+    try {
+      return await this.rate(load);
+    } finally {
+      await end();
+    }
   }
 
   async execute(): Promise<void> {

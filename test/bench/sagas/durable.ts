@@ -32,6 +32,7 @@ export async function durableFigures(settings: BenchSettings): Promise<readonly 
       c1: (ms) => sagas.rate({ atOnce: 1, ms }),
       c50: (ms) => sagas.rate({ atOnce: 50, ms }),
       c200: (ms) => sagas.rate({ atOnce: MANY, ms }),
+      observed200: (ms) => sagas.observedRate({ atOnce: MANY, ms }),
       ungrouped200: (ms) => ungrouped.rate({ atOnce: MANY, ms }),
       bareFenced200: (ms) => bare.rate({ atOnce: MANY, ms }),
     };
@@ -49,7 +50,7 @@ export async function durableFigures(settings: BenchSettings): Promise<readonly 
 }
 
 function ratesOf(rates: Readonly<Record<string, number>>): Figure[] {
-  const { c200 = NaN, ungrouped200 = NaN, bareFenced200 = NaN, dbosC200 } = rates;
+  const { c200 = NaN, observed200 = NaN, ungrouped200 = NaN, bareFenced200 = NaN, dbosC200 } = rates;
   const figures: Figure[] = Object.entries(rates).map(([field, value]) => ({
     field,
     value,
@@ -57,6 +58,7 @@ function ratesOf(rates: Readonly<Record<string, number>>): Figure[] {
   }));
   return [
     ...figures,
+    { field: 'observedToC200', value: observed200 / c200, unit: '', bar: atLeast(0.8) },
     { field: 'ratioToUngrouped', value: c200 / ungrouped200, unit: '', bar: atLeast(2.5) },
     { field: 'ratioToBareFenced', value: c200 / bareFenced200, unit: '', bar: atLeast(0.4) },
     ...(dbosC200 === undefined

@@ -14,6 +14,7 @@ const PROGRAMS = {
   RABBITMQ_SERVER: ['/usr/lib/rabbitmq/bin/rabbitmq-server', 'rabbitmq-server'],
   REDIS_SERVER: ['/usr/bin/redis-server', 'redis-server'],
   OPENSSL: ['/usr/bin/openssl', 'openssl'],
+  PROMTOOL: ['/usr/bin/promtool', 'promtool'],
 };
 
 /**

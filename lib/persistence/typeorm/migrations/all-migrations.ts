@@ -7,6 +7,7 @@ import { retriesAndDeadLetters } from './0005-retries-and-dead-letters.js';
 import { suspectsAndSentEvents } from './0006-suspects-and-sent-events.js';
 import { inbox } from './0007-inbox.js';
 import { audit } from './0008-audit.js';
+import { sagaHeaders } from './0009-saga-headers.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -19,6 +20,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   suspectsAndSentEvents,
   inbox,
   audit,
+  sagaHeaders,
 ];
 
 /** The table that says which migrations a schema has. */

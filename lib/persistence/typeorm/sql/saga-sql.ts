@@ -131,6 +131,13 @@ ON CONFLICT (name, version, hash) DO NOTHING`;
 export const findDefinitionSql = (t: Tables) =>
   `SELECT plan::text AS data FROM ${t.definition} WHERE name = $1 AND version = $2 AND hash = $3`;
 
+/** Sagas by status, each kind found by an index of its own and counted among at most $1 of them. */
+export const sagaNumbersSql = (t: Tables) => `
+SELECT status, count(*)::int AS count FROM (
+  (SELECT status FROM ${t.instance} WHERE status = 'waiting' LIMIT $1)
+  UNION ALL (SELECT status FROM ${t.instance} WHERE status IN (${CLAIMABLE}) LIMIT $1)
+  UNION ALL (SELECT status FROM ${t.instance} WHERE status IN ('failed', 'parked') LIMIT $1)) s GROUP BY status`;
+
 /** Looks at sagas only when there is a definition that no living worker has. */
 export const strandedSql = (t: Tables) => `
 WITH unworked AS MATERIALIZED (
@@ -183,7 +190,7 @@ INSERT INTO ${t.journal} (saga_id, seq, epoch, kind, step, attempt, data)
 SELECT $1, coalesce(max(seq), 0) + 1, $2, 'late_completed', $3, 0, $4 FROM ${t.journal} WHERE saga_id = $1`;
 
 export const inputsSql = (t: Tables) =>
-  `SELECT saga_id AS "sagaId", input FROM ${t.payload} WHERE saga_id = ANY($1::uuid[])`;
+  `SELECT saga_id AS "sagaId", input, headers FROM ${t.payload} WHERE saga_id = ANY($1::uuid[])`;
 
 export const journalSql = (t: Tables) => `
 SELECT saga_id AS "sagaId", seq, epoch, kind, step, attempt, launch, data,

@@ -66,7 +66,8 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
   return [
     `sagas AS MATERIALIZED (
   SELECT * FROM json_to_recordset(${rows('sagas')}::json) AS s (id uuid, name text, version int, definition text, input text, key text,
-    hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8, delay float8))`,
+    hash text, owner text, launch text[], correlation text, tags jsonb, pivot boolean, timeout float8, delay float8,
+    headers text))`,
     ...(keys
       ? [
           `taken AS (
@@ -85,7 +86,7 @@ function creation(t: Tables, { keys, waits }: WriteShape, rows: Rows): string[] 
     clock_timestamp() + delay * interval '1 millisecond'
   FROM sagas ${free} ON CONFLICT (id) DO NOTHING)`,
     `inputs AS (
-  INSERT INTO ${t.payload} (saga_id, input) SELECT id, input FROM sagas ${free} ON CONFLICT (saga_id) DO NOTHING)`,
+  INSERT INTO ${t.payload} (saga_id, input, headers) SELECT id, input, headers FROM sagas ${free} ON CONFLICT (saga_id) DO NOTHING)`,
   ];
 }
 

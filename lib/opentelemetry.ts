@@ -1,0 +1,4 @@
+export {
+  SagazOpenTelemetryModule,
+  type SagazOpenTelemetryOptions,
+} from './observability/opentelemetry/sagaz-opentelemetry.module.js';

@@ -1,0 +1,4 @@
+export {
+  SagazPrometheusModule,
+  type SagazPrometheusOptions,
+} from './observability/prometheus/sagaz-prometheus.module.js';

@@ -1,0 +1,48 @@
+import { spanning, Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
+import type { ClaimedSaga } from '../saga-storage.js';
+import type { SagaState } from './saga-state.js';
+import type { StepJob } from './step-job.js';
+
+/** The spans of one saga in this process: one for its run, and under it one for each attempt. */
+export class SagaTrace {
+  private span: OpenSpan | undefined;
+
+  constructor(
+    private readonly saga: ClaimedSaga,
+    private readonly tracing = new Tracing(),
+  ) {}
+
+  /** @param begun the span of its start; without it this run goes on with what another one began */
+  begin(begun: OpenSpan | undefined): void {
+    const { headers: parent, name, epoch } = this.saga;
+    const attributes = { ...sagaAttributes(this.saga), 'sagaz.saga.epoch': epoch };
+    this.span = begun ?? this.tracing.begin({ name: `saga ${name}`, parent, continues: true, attributes });
+  }
+
+  end({ status, failure }: SagaState, error?: unknown): void {
+    const stuck = status === 'failed' || status === 'parked';
+    this.span?.end(error ?? (stuck ? failure : undefined));
+  }
+
+  /** One attempt, with what makes it durable. */
+  attempt<T>({ mode, step }: StepJob, number: number, work: () => Promise<T>): Promise<T> {
+    const { span } = this;
+    // What a handler calls must know that its trace is not recorded, too.
+    if (!span?.recorded) return span ? span.run(work) : work();
+    const name = `${mode === 'undo' ? 'undo' : 'step'} ${step.name}`;
+    const attributes = {
+      ...sagaAttributes(this.saga),
+      ...{ 'sagaz.step.name': step.name, 'sagaz.step.attempt': number },
+    };
+    return spanning(span.child({ name, attributes }), work);
+  }
+
+  /** Of the span that is active: for events. */
+  active(): TraceHeaders {
+    return this.tracing.active();
+  }
+}
+
+export function sagaAttributes({ sagaId, name, version }: Pick<ClaimedSaga, 'sagaId' | 'name' | 'version'>) {
+  return { 'sagaz.saga.id': sagaId, 'sagaz.saga.name': name, 'sagaz.saga.version': version };
+}
