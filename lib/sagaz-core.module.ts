@@ -4,6 +4,7 @@ import { SagaAdmin } from './admin/saga-admin.js';
 import type { DataSource } from 'typeorm';
 import { MessageBroker } from './brokers/message-broker.js';
 import { resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
+import { InboxConsumers } from './inbox/inbox-consumers.js';
 import { InboxStorage } from './inbox/inbox-storage.js';
 import type { SagazModuleOptions } from './options/sagaz-module-options.js';
 import { OutboxStorage } from './outbox/outbox-storage.js';
@@ -57,6 +58,7 @@ const injectables = [
   part(Outbox, (it) => it.outbox),
   part(SagaAdmin, (it) => it.sagaAdmin),
   part(ConsumerInbox, (it) => it.inbox),
+  part(InboxConsumers, (it) => it.consumers),
   part(SagaBarrier, (it) => it.barrier),
   part(InboxStorage, (it) => it.persistence.inbox),
   part(OutboxAdmin, (it) => it.outboxAdmin),

@@ -2,6 +2,7 @@ import { OutboxAdmin } from './admin/outbox-admin.js';
 import { SagaAdmin } from './admin/saga-admin.js';
 import type { MessageBroker } from './brokers/message-broker.js';
 import { tellWritten } from './events/tell-written.js';
+import { InboxConsumers } from './inbox/inbox-consumers.js';
 import { InboxKeeper } from './inbox/inbox-keeper.js';
 import type { Observed } from './observability/observed.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
@@ -40,6 +41,9 @@ export interface RuntimeSettings {
   readonly reach?: DebugProbe;
 }
 
+/** For messages that are being processed, when the limit of a shutdown has run out. */
+const LEAST_WAIT_MS = 1_000;
+
 /** The parts of the library in one application, put together, and the order in which they start and stop. */
 export class SagazRuntime implements Observed {
   readonly registry: SagaRegistry;
@@ -48,6 +52,7 @@ export class SagazRuntime implements Observed {
   readonly sagaAdmin: SagaAdmin;
   readonly outboxAdmin: OutboxAdmin;
   readonly inbox: ConsumerInbox;
+  readonly consumers = new InboxConsumers();
   readonly barrier: SagaBarrier;
   readonly relay: OutboxWorker;
   readonly telemetry: Telemetry;
@@ -60,6 +65,8 @@ export class SagazRuntime implements Observed {
   private readonly census: SagaCensus;
   private readonly inboxKeeper: InboxKeeper;
   private stillRunning = 0;
+  /** By the monotonic clock. */
+  private drainEnds = 0;
   private endSignal: (() => void) | undefined;
 
   constructor(private readonly settings: RuntimeSettings) {
@@ -265,6 +272,7 @@ export class SagazRuntime implements Observed {
   /** Stops claiming and lets what runs end, all within `shutdownTimeout`. Waits for results end too. */
   async drain(): Promise<void> {
     const { options, clock, log } = this.settings;
+    this.drainEnds = clock.monotonic() + options.shutdownTimeout;
     if (this.works) this.telemetry.emit('worker.draining', () => ({ sagas: this.executor.held.length }));
     const relayed = this.stopRelay().catch((error: unknown) =>
       log.warn(`giving back shards: ${errorText(error)}`),
@@ -311,7 +319,8 @@ export class SagazRuntime implements Observed {
   /** Transports are closed now, some of them without waiting for their handlers: the database must. */
   private async messagesDone(): Promise<void> {
     const { options, clock, log } = this.settings;
-    if (await within(clock, options.shutdownTimeout, this.inbox.settled())) return;
+    const left = Math.max(LEAST_WAIT_MS, this.drainEnds - clock.monotonic());
+    if (await within(clock, left, this.inbox.settled())) return;
     log.warn(`messages are still being processed after ${options.shutdownTimeout} ms; they come again`);
   }
 

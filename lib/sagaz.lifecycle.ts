@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { refuseNoAck } from './discovery/inbox-transports.js';
+import { exploreConsumers, refuseNoAck } from './discovery/inbox-explorer.js';
 import { exploreListeners } from './discovery/listener-explorer.js';
 import { feed } from './discovery/listener-feed.js';
 import { exploreSagas } from './discovery/saga-explorer.js';
@@ -30,6 +30,7 @@ export class SagazLifecycle
   private readonly events = new Logger('Sagaz');
   /** Each ends one subscription of a listener. */
   private feeds: readonly (() => void)[] = [];
+  private readonly checkTransports: () => void;
 
   constructor(
     @Inject(SAGAZ_RUNTIME) private readonly runtime: SagazRuntime,
@@ -41,17 +42,20 @@ export class SagazLifecycle
     for (const module of modules.values()) {
       if (module.providers.has(LIFECYCLE)) module.distance = 0;
     }
+    this.checkTransports = refuseNoAck({ discovery, scanner, modules });
   }
 
   async onModuleInit(): Promise<void> {
     this.refuseSecondModule();
     this.refuseUnnamedChoice();
     const { runtime, discovery, scanner, log, modules } = this;
-    refuseNoAck({ discovery, scanner, modules });
+    this.checkTransports();
+    const sharing = exploreConsumers({ discovery, scanner, modules });
     const { registry } = runtime;
     exploreSagas({ discovery, scanner, log, registry });
     const listeners = exploreListeners({ discovery, scanner, registry });
     await runtime.open();
+    runtime.consumers.begin(sharing);
     const workerId = this.options.worker.id;
     const debugs = () => Logger.isLevelEnabled('debug');
     this.feeds = [

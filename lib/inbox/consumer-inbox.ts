@@ -84,7 +84,8 @@ export class ConsumerInbox<Tx = unknown> {
 
   /** @internal Resolves when no message is being processed: before that the database must not be closed. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.running);
+    // What runs may have let more begin.
+    while (this.running.size > 0) await Promise.allSettled(this.running);
   }
 
   /** That of the transaction of `process` around the call. */
@@ -98,7 +99,7 @@ export class ConsumerInbox<Tx = unknown> {
   }
 
   /** Counts a delivery that failed. @returns how many did, with this one */
-  failures(message: string | InboxMessageRef, consumer: string, error: unknown): Promise<number> {
+  async failures(message: string | InboxMessageRef, consumer: string, error: unknown): Promise<number> {
     return this.settings.storage.fail(this.note(message, consumer), errorText(error));
   }
 
@@ -122,9 +123,13 @@ export class ConsumerInbox<Tx = unknown> {
   }
 }
 
+/** Whether it can be the name of a consumer or the id of a message. */
+export function isInboxKey(text: unknown): text is string {
+  return typeof text === 'string' && text !== '' && text.length <= MAX_TEXT && !text.includes('\u0000');
+}
+
 function checkText(what: string, text: unknown): void {
-  if (typeof text !== 'string' || text === '' || text.length > MAX_TEXT || text.includes('\u0000'))
-    throw new SagaInputError(`${what}: expected a text of 1 to ${MAX_TEXT} characters`);
+  if (!isInboxKey(text)) throw new SagaInputError(`${what}: expected a text of 1 to ${MAX_TEXT} characters`);
 }
 
 /** RFC 9562 §5.7: the first 48 bits are milliseconds since the epoch. */

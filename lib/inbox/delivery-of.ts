@@ -1,6 +1,5 @@
 import { InboxTransportError } from '../saga/state/errors.js';
-import { idOf, textsOf, type Delivery } from './delivery.js';
-import { rabbitMqDelivery, type RabbitMqShape } from './rabbitmq-delivery.js';
+import type { Delivery } from './delivery.js';
 
 type Shape = Readonly<Record<string, unknown>>;
 
@@ -8,7 +7,7 @@ const nothing = () => Promise.resolve();
 
 /**
  * The delivery behind the context of a Nest handler, by its shape: RabbitMQ, Kafka, and the transports of this library.
- * @throws InboxTransportError for another one, and for a message without an id
+ * @throws InboxTransportError for another one
  */
 export function deliveryOf(context: unknown): Delivery {
   const shape = (context ?? {}) as Shape;
@@ -39,6 +38,47 @@ function ownDelivery(context: OwnShape): Delivery {
   };
 }
 
+interface RabbitMqMessage {
+  readonly properties: {
+    readonly messageId?: unknown;
+    readonly headers?: Readonly<Record<string, unknown>> | undefined;
+  };
+}
+
+interface RabbitMqShape {
+  getMessage(): RabbitMqMessage;
+  getChannelRef(): {
+    ack(message: RabbitMqMessage): void;
+    nack(message: RabbitMqMessage, allUpTo: boolean, requeue: boolean): void;
+  };
+}
+
+/** Before a message that failed goes back to its queue, which would bring it again at once. */
+const REPEAT_PAUSE_MS = 200;
+
+function rabbitMqDelivery(context: RabbitMqShape): Delivery {
+  const message = context.getMessage();
+  const channel = context.getChannelRef();
+  const headers = textsOf(message.properties.headers ?? {});
+  const { messageId = headers['id'] } = message.properties;
+  return {
+    ...{ messageId: idOf(messageId), headers },
+    accept: () => {
+      channel.ack(message);
+      return Promise.resolve();
+    },
+    repeat: async () => {
+      await new Promise((resolve) => setTimeout(resolve, REPEAT_PAUSE_MS));
+      channel.nack(message, false, true);
+    },
+    // To the dead-letter exchange of the queue.
+    giveUp: () => {
+      channel.nack(message, false, false);
+      return Promise.resolve();
+    },
+  };
+}
+
 interface KafkaMessage {
   readonly key?: unknown;
   readonly value?: unknown;
@@ -56,7 +96,7 @@ function kafkaDelivery(context: KafkaShape): Delivery {
   const { key, value, headers: given = {} } = context.getMessage();
   const headers = textsOf(given);
   return {
-    messageId: idOf(headers['id'] ?? headers['ce_id'], 'the header id'),
+    messageId: idOf(headers['id'] ?? headers['ce_id']),
     headers,
     accept: nothing,
     repeat: (error) => Promise.reject(error),
@@ -70,6 +110,18 @@ function kafkaDelivery(context: KafkaShape): Delivery {
 /** Nest has parsed it. */
 function rawOf(value: unknown): unknown {
   return Buffer.isBuffer(value) || typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Headers that are texts, also where a transport gives them as bytes. */
+function textsOf(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const texts = Object.entries(headers).flatMap(([name, value]) =>
+    typeof value === 'string' || Buffer.isBuffer(value) ? [[name, value.toString()] as const] : [],
+  );
+  return Object.fromEntries(texts);
+}
+
+function idOf(id: unknown): string {
+  return typeof id === 'string' ? id : '';
 }
 
 function isMethod(shape: Shape, name: string): boolean {

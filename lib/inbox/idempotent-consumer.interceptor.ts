@@ -8,12 +8,13 @@ import {
 } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { errorText } from '../runtime/error-text.js';
-import { MessageExpiredError } from '../saga/state/errors.js';
-import { ConsumerInbox, type InboxMessageRef } from './consumer-inbox.js';
-import { deliveryOf } from './delivery-of.js';
-import type { Delivery } from './delivery.js';
+import { InboxTransportError, MessageExpiredError } from '../saga/state/errors.js';
+import { ConsumerInbox, isInboxKey, type InboxMessageRef } from './consumer-inbox.js';
 import { consumerOf, type Consumer } from './consumer.js';
+import type { Delivery } from './delivery.js';
+import { InboxConsumers } from './inbox-consumers.js';
 import type { InboxResult } from './inbox-storage.js';
+import { sharedDelivery } from './shared-delivery.js';
 
 interface Failed {
   readonly delivery: Delivery;
@@ -25,17 +26,25 @@ interface Failed {
 export class IdempotentConsumerInterceptor implements NestInterceptor {
   private readonly log = new Logger('IdempotentConsumer');
 
-  constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
+  constructor(
+    @Inject(ConsumerInbox) private readonly inbox: ConsumerInbox,
+    @Inject(InboxConsumers) private readonly consumers: InboxConsumers,
+  ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const consumer = consumerOf(context.getHandler());
     if (!consumer || context.getType() !== 'rpc') return next.handle();
-    const delivery = deliveryOf(context.switchToRpc().getContext<unknown>());
+    const { consumers } = this;
     // Kafka's transport wants a value.
-    return defer(() => this.process(consumer, delivery, next));
+    return defer(async () => {
+      const sharing = await consumers.sharing(context.getHandler());
+      const delivery = sharedDelivery(context.switchToRpc().getContext<unknown>(), sharing);
+      await this.process(consumer, delivery, next);
+    });
   }
 
   private async process(consumer: Consumer, delivery: Delivery, next: CallHandler): Promise<void> {
+    if (!isInboxKey(delivery.messageId)) return this.refuse(consumer, delivery);
     const message = messageOf(consumer, delivery);
     let result: InboxResult<unknown>;
     try {
@@ -53,6 +62,13 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
       `message ${messageId} is older than the window of ${consumer.name}`,
     );
     await delivery.giveUp(expired);
+  }
+
+  /** Nobody can tell whether it came before, and it would not be otherwise the next time. */
+  private async refuse({ name }: Consumer, delivery: Delivery): Promise<void> {
+    const error = new InboxTransportError('a message has no id of 1 to 255 characters');
+    this.log.error(`${name}: ${error.message}; given up`);
+    await delivery.giveUp(error);
   }
 
   private async fail(consumer: Consumer, { delivery, message }: Failed, cause: unknown): Promise<void> {

@@ -1,5 +1,13 @@
 import 'reflect-metadata';
-import { Controller, Inject, type INestApplication, type Type } from '@nestjs/common';
+import {
+  Controller,
+  Inject,
+  UseGuards,
+  type CanActivate,
+  type ExecutionContext,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
@@ -61,15 +69,36 @@ class Mail {
   }
 }
 
+/** Lets nothing pass before the first consumer has run. */
+class AfterBilling implements CanActivate {
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const { order } = context.switchToRpc().getData<Paid>();
+    await until(() => failed.has(order));
+    return true;
+  }
+}
+
 /** A second consumer in the application of the first. */
 @Controller()
 class Audit {
   constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
 
   @EventPattern<string>('order.paid')
+  @UseGuards(AfterBilling)
   @IdempotentConsumer('audit')
   async note(@Payload() { order }: Paid) {
     await this.inbox.manager?.query('INSERT INTO mail VALUES ($1)', [order]);
+  }
+}
+
+/** Gives an event up at once. */
+@Controller()
+class Hasty {
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('hasty', { maxDeliveries: 1 })
+  take(@Payload() { order }: Paid): void {
+    failed.set(order, (failed.get(order) ?? 0) + 1);
+    throw new Error('never');
   }
 }
 
@@ -273,14 +302,52 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     await connection.close();
   }, 40_000);
 
-  it('(pitfall 28) is refused at boot on a transport that takes messages for done before they are', async () => {
+  it('(pitfall 28) is refused at boot on a transport that takes messages for done before they are, and takes none', async () => {
     const testing = await Test.createTestingModule({
       imports: [SagazModule.forRoot({ storage: 'memory' })],
       controllers: [Billing],
     }).compile();
     const refused = testing.createNestApplication({ logger: false });
     refused.connectMicroservice(transport(true));
-    await expect(refused.init()).rejects.toThrow(/"billing"\) could lose some: set noAck: false/);
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    const { deadLetterExchange, deadLetterRoutingKey } = {
+      deadLetterExchange: '',
+      deadLetterRoutingKey: names.dead,
+    };
+    await channel.assertQueue(names.queue, { durable: true, deadLetterExchange, deadLetterRoutingKey });
+    channel.sendToQueue(names.queue, Buffer.from('{"pattern":"order.paid","data":{"order":1}}'));
+    const reason = /"billing"\) could lose some: set noAck: false/;
+    await expect(refused.startAllMicroservices()).rejects.toThrow(reason);
+    await expect(refused.init()).rejects.toThrow(reason);
+    await until(async () => (await channel.checkQueue(names.queue)).messageCount === 1);
+    expect(failed.size).toBe(0);
+    await connection.close();
+  });
+
+  it('gives up at once a message that has no id', async () => {
+    await start(Billing);
+    const connection = await connect(url);
+    const channel = await connection.createChannel();
+    for (const messageId of [undefined, ''])
+      channel.sendToQueue(names.queue, Buffer.from('{"pattern":"order.paid","data":{"order":1}}'), {
+        ...(messageId !== undefined && { messageId }),
+      });
+    await until(async () => (await channel.checkQueue(names.dead)).messageCount === 2);
+    expect(failed.size).toBe(0);
+    await connection.close();
+  });
+
+  it('is refused at boot where it depends on the message how many consumers get it', async () => {
+    @Controller()
+    class Wide {
+      @EventPattern<string[]>(['order.paid', 'order.sent'])
+      @IdempotentConsumer('wide')
+      take(): void {
+        return;
+      }
+    }
+    await expect(start(Billing, Wide)).rejects.toThrow(/"billing"\) and \("wide"\) share some patterns/);
   });
 });
 
@@ -354,11 +421,27 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
     const closing = first.close().then(() => (closed = true));
     const consumers = () => streams.client.xinfo('CONSUMERS', `${streamPrefix}order.paid`, 'billing');
     // It reads no more once it is told to stop; a read takes half a second.
-    const idle = async () => Number(((await consumers()) as unknown[][])[0]?.at(-1));
+    const idle = async () => {
+      const [fields = []] = (await consumers()) as unknown[][];
+      return Number(fields[fields.indexOf('idle') + 1]);
+    };
     await until(async () => (await idle()) > 1_000);
     expect(closed).toBe(false);
     gate.resolve();
     await closing;
     expect([await shop.orders('bill'), await consumers()]).toEqual([[34], []]);
+  }, 40_000);
+
+  it('takes nothing from a consumer that still fails when another one gives the event up', async () => {
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
+    const broker = new RedisStreamsBroker({ url, streamPrefix });
+    await shop.start({ controllers: [Hasty, Audit], microservices: [{ strategy }], sagaz: { broker } });
+    await shop.query('ALTER TABLE mail RENAME TO mail_away');
+    await shop.publish({ order: 5 });
+    await until(() => (failed.get(5) ?? 0) >= 3);
+    expect(await streams.entries('order.paid.dead-letter')).toEqual([]);
+    await shop.query('ALTER TABLE mail_away RENAME TO mail');
+    await until(async () => (await streams.entries('order.paid.dead-letter')).length === 1);
+    expect(await shop.orders('mail')).toEqual([5]);
   }, 40_000);
 });

@@ -33,6 +33,7 @@ export async function startApplication(options: TestApplicationOptions): Promise
   const broker = app.get<InMemoryBroker>(MessageBroker);
   if (broker.kind === 'memory') app.connectMicroservice({ strategy: new InMemoryTransport(broker) });
   for (const microservice of options.microservices ?? []) app.connectMicroservice(microservice);
+  await app.init();
   await app.startAllMicroservices();
-  return app.init();
+  return app;
 }

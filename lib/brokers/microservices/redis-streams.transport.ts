@@ -1,5 +1,6 @@
 import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
+import { harmless } from '../../runtime/log.js';
 import { StreamConsumer } from '../redis/stream-consumer.js';
 import type { StreamMessage } from '../redis/stream-entry.js';
 import { resolveStreamOptions, type ResolvedStreamOptions } from '../redis/stream-options.js';
@@ -9,9 +10,9 @@ import { RedisStreamsContext } from './redis-streams.context.js';
 /**
  * Delivers what a `RedisStreamsBroker` has published to the application's `@EventPattern(type)` handlers:
  * `app.connectMicroservice({ strategy: new RedisStreamsTransport({ url, group: 'billing' }) })`.
- * Events are shared by the processes of a group. Those of one key come one after the other, unless a process dies and
- * another one takes over; a handler that fails gets its event again, after 200 ms x 2 up to 5 s, and what comes after it in
- * its key waits. Needs Redis 6.2 and the package `ioredis`, version 5.
+ * Events are shared by the processes of a group. In a process those of one type and key come one after the other; two
+ * processes may have events of one key at the same time. A handler that fails gets its event again, after 200 ms x 2 up to
+ * 5 s, and what comes after it in its key waits. Needs Redis 6.2 and the package `ioredis`, version 5.
  */
 export class RedisStreamsTransport extends Server implements CustomTransportStrategy {
   /** Nest 12: hand errors of event handlers to this strategy, do not only log them. */
@@ -58,7 +59,7 @@ export class RedisStreamsTransport extends Server implements CustomTransportStra
       return;
     }
     this.consumer = new StreamConsumer({
-      ...{ options: this.options, types, log: this.logger },
+      ...{ options: this.options, types, log: harmless(this.logger) },
       handle: (message, bury) => this.deliver(message, bury),
     });
     await this.consumer.start();

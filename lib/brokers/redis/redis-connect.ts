@@ -20,11 +20,18 @@ const SETTINGS: RedisOptions = {
   connectionName: 'nestjs-sagaz',
   connectTimeout: 10_000,
   keepAlive: 10_000,
+  // It would look for one for ever.
+  sentinelRetryStrategy: () => null,
 };
 
+export interface ConnectSettings {
+  /** After so many milliseconds without a reply a command has failed. Default: it waits for the connection to break. */
+  readonly commandTimeout?: number;
+}
+
 /** @throws BrokerUnavailableError MissingPeerError */
-export async function connectRedis(options: RedisPlace): Promise<Redis> {
-  const client = await newClient(options);
+export async function connectRedis(options: RedisPlace, settings: ConnectSettings = {}): Promise<Redis> {
+  const client = await newClient(options, { ...SETTINGS, ...settings });
   // ioredis tells the caller that the connection is closed, and the reason only here.
   let reason: unknown;
   client.on('error', (error: unknown) => (reason ??= error));
@@ -71,11 +78,11 @@ export function unavailable({ address, client }: RedisPlace, error: unknown): Br
   return new BrokerUnavailableError(`Redis at ${place}`, address?.hide(text) ?? text, refused);
 }
 
-async function newClient({ address, client }: RedisPlace): Promise<Redis> {
-  if (client) return client.duplicate({ ...SETTINGS, keyPrefix: '' });
+async function newClient({ address, client }: RedisPlace, settings: RedisOptions): Promise<Redis> {
+  if (client) return client.duplicate({ ...settings, keyPrefix: '' });
   try {
     const ioredis = await loadPeer('ioredis', 'ioredis@5', () => import('ioredis'));
-    return new ioredis.Redis(address?.url.href ?? '', SETTINGS);
+    return new ioredis.Redis(address?.url.href ?? '', settings);
   } catch (error) {
     if (error instanceof MissingPeerError) throw error;
     throw new BrokerUnavailableError('Redis', errorText(error));

@@ -17,6 +17,11 @@ const RECONNECT: BackOff = { initialInterval: 100, multiplier: 2, maxInterval: 5
 /** Before an event whose handler has failed is handed out again. */
 const REPEAT: BackOff = { initialInterval: 200, multiplier: 2, maxInterval: 5_000, jitter: 'none' };
 
+/** Between two looks for what the dead have left, at most. */
+const LOOK_EVERY_MS = 5_000;
+/** For leaving the group in good form. */
+const LEAVE_MS = 2_000;
+
 export interface StreamConsumerSettings {
   readonly options: ResolvedStreamOptions;
   readonly types: readonly string[];
@@ -38,14 +43,20 @@ export class StreamConsumer {
   private freed = new Deferred<void>();
   private running: Promise<void> | undefined;
   private lastError: string | undefined;
-  private nextClaim = 0;
+  private nextLook = 0;
   private beating: NodeJS.Timeout | undefined;
 
   constructor(private readonly settings: StreamConsumerSettings) {
     const { options, types } = settings;
     const consumer = processName();
+    let from: '0' | '$' = options.fromBeginning ? '0' : '$';
     this.link = new Link({
-      open: () => StreamGroup.join(options, types, consumer),
+      open: async () => {
+        const group = await StreamGroup.join({ options, types, consumer }, from);
+        // A group that has to be made again must not pass over anything.
+        from = '0';
+        return group;
+      },
       end: async (group) => group.close(),
     });
   }
@@ -54,11 +65,12 @@ export class StreamConsumer {
   async start(): Promise<void> {
     try {
       const group = await this.link.get();
-      await group.forgetOthers();
+      await group.forgetOthers().catch((error: unknown) => this.tell(error));
     } catch (error) {
       if (!(error instanceof BrokerUnavailableError) || error.refused) throw error;
       this.tell(error);
     }
+    if (this.stopping.signal.aborted) return;
     const { claimAfter } = this.settings.options;
     this.beating = setInterval(() => void this.beat(), claimAfter / 3);
     this.running = this.loop();
@@ -68,12 +80,13 @@ export class StreamConsumer {
   async stop(): Promise<void> {
     this.stopping.abort();
     this.freed.resolve();
-    await this.running;
     const { shutdownTimeout } = this.settings.options;
-    await within(systemClock, shutdownTimeout, this.lanes.settled());
+    const work = Promise.resolve(this.running).then(() => this.lanes.settled());
+    await within(systemClock, shutdownTimeout, work);
     clearInterval(this.beating);
-    await this.depart().catch((error: unknown) => this.tell(error));
-    await this.link.close();
+    const leaving = this.depart().catch((error: unknown) => this.tell(error));
+    await within(systemClock, LEAVE_MS, leaving);
+    await within(systemClock, LEAVE_MS, this.link.close());
   }
 
   private async depart(): Promise<void> {
@@ -84,21 +97,25 @@ export class StreamConsumer {
 
   private async loop(): Promise<void> {
     let failures = 0;
+    let known: StreamGroup | undefined;
     while (!this.stopping.signal.aborted) {
       const group = await this.link.get().catch((error: unknown) => this.tell(error));
-      const went = group !== undefined && (await this.round(group));
+      const went = group !== undefined && (await this.round(group, group !== known));
+      if (went) known = group;
       failures = went ? 0 : failures + 1;
       if (!went) await systemClock.delay(backOffMs(RECONNECT, failures), this.stopping.signal);
     }
   }
 
   /** @returns whether it went well */
-  private async round(group: StreamGroup): Promise<boolean> {
+  private async round(group: StreamGroup, isNew: boolean): Promise<boolean> {
     try {
+      // Of a reply that was lost; before anything newer of its keys.
+      if (isNew) this.take(await group.readAgain());
       while (this.space < 1 && !this.stopping.signal.aborted) await this.freed.promise;
-      if (performance.now() >= this.nextClaim) {
+      if (performance.now() >= this.nextLook) {
         this.take(await group.claim(this.space));
-        this.nextClaim = performance.now() + this.settings.options.claimAfter / 2;
+        this.nextLook = performance.now() + Math.min(this.settings.options.claimAfter / 2, LOOK_EVERY_MS);
       }
       if (this.space > 0) this.take(await group.read(this.space));
       this.lastError = undefined;
@@ -164,7 +181,14 @@ export class StreamConsumer {
   }
 
   private async onGroup(work: (group: StreamGroup) => Promise<void>): Promise<void> {
-    await work(await this.link.get());
+    const group = await this.link.get();
+    try {
+      await work(group);
+    } catch (error) {
+      // The loop may be waiting for space, and would not notice.
+      if (!group.isOpen) this.link.drop(group);
+      throw error;
+    }
   }
 
   private async beat(): Promise<void> {

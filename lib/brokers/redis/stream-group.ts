@@ -1,74 +1,102 @@
 import type { Redis } from 'ioredis';
 import { errorText } from '../../runtime/error-text.js';
-import { connectRedis, end } from './redis-connect.js';
+import { connectRedis, end, unavailable } from './redis-connect.js';
 import type { StreamEntry } from './stream-entry.js';
 import type { ResolvedStreamOptions } from './stream-options.js';
 
 /** How long a read waits for events; a shutdown waits for it. */
 const BLOCK_MS = 500;
+/** A server that has not answered by then has failed. */
+const COMMAND_TIMEOUT_MS = 10_000;
 /** A consumer that nobody has heard of for so long, and that owes nothing, is forgotten. */
 const FORGET_AFTER_MS = 3_600_000;
+
+/** Of a search through what is pending. */
+const START = '0-0';
 
 type RawEntry = readonly [id: string, fields: readonly string[]] | null;
 type RawStreams = readonly (readonly [stream: string, entries: readonly RawEntry[]])[] | null;
 
-/** A consumer's membership in its group, on two connections: one of them waits for events. It ends when one of them does. */
+export interface Membership {
+  readonly options: ResolvedStreamOptions;
+  readonly types: readonly string[];
+  /** The name of this consumer in the group. */
+  readonly consumer: string;
+}
+
+/** A consumer's membership in its group, on two connections: one of them waits for events. */
 export class StreamGroup {
   /** By their streams. */
   private readonly typeOf: ReadonlyMap<string, string>;
+  private readonly options: ResolvedStreamOptions;
+  private readonly types: readonly string[];
+  private readonly consumer: string;
+  /** Where the next search for entries of the dead goes on, by type. */
+  private readonly cursors = new Map<string, string>();
+  /** Of the types, for reads that have no space for all. */
+  private turn = 0;
 
   private constructor(
     private readonly reader: Redis,
     private readonly writer: Redis,
-    private readonly options: ResolvedStreamOptions,
-    private readonly types: readonly string[],
-    private readonly consumer: string,
+    { options, types, consumer }: Membership,
   ) {
+    this.options = options;
+    this.types = types;
+    this.consumer = consumer;
     this.typeOf = new Map(types.map((type) => [this.keyOf(type), type]));
   }
 
-  /** Connects, and makes the group where it is missing. @throws BrokerUnavailableError MissingPeerError */
-  static async join(
-    options: ResolvedStreamOptions,
-    types: readonly string[],
-    consumer: string,
-  ): Promise<StreamGroup> {
-    const reader = await connectRedis(options);
+  /**
+   * Connects, and makes the group where it is missing.
+   * @param from where a group that is made begins: with what is in the stream, or with what is new
+   * @throws BrokerUnavailableError MissingPeerError
+   */
+  static async join(membership: Membership, from: '0' | '$'): Promise<StreamGroup> {
+    const { options } = membership;
+    const clients: Redis[] = [];
     try {
-      const writer = await connectRedis(options);
-      const group = new StreamGroup(reader, writer, options, types, consumer);
-      await group.create();
+      const settings = { commandTimeout: COMMAND_TIMEOUT_MS };
+      for (let n = 0; n < 2; n++) clients.push(await connectRedis(options, settings));
+      const [reader, writer] = clients as [Redis, Redis];
+      const group = new StreamGroup(reader, writer, membership);
+      await group.create(from);
       return group;
     } catch (error) {
-      end(reader);
-      throw error;
+      clients.forEach(end);
+      throw unavailable(options, error);
     }
   }
 
-  /** New entries, at most about so many; waits for them a while. */
-  async read(count: number): Promise<StreamEntry[]> {
-    const perStream = Math.max(1, Math.floor(count / this.types.length));
-    const keys = this.types.map((type) => this.keyOf(type));
-    const found = (await this.reader.xreadgroup(
-      ...(['GROUP', this.options.group, this.consumer] as const),
-      ...(['COUNT', perStream, 'BLOCK', BLOCK_MS, 'STREAMS'] as const),
-      ...keys,
-      ...keys.map(() => '>'),
-    )) as RawStreams;
-    return (found ?? []).flatMap(([stream, entries]) =>
-      entriesOf(this.typeOf.get(stream) ?? stream, entries),
-    );
+  /** Whether both connections are there. */
+  get isOpen(): boolean {
+    return this.reader.status === 'ready' && this.writer.status === 'ready';
   }
 
-  /** Takes over what other consumers have had in hand for too long, at most so many of each stream. */
+  /** What was handed to this consumer before, over a connection that broke. */
+  async readAgain(): Promise<StreamEntry[]> {
+    return this.entries(this.types, ['COUNT', this.options.prefetch], '0');
+  }
+
+  /** New entries, at most so many; waits for them a while. */
+  async read(count: number): Promise<StreamEntry[]> {
+    const { types } = this;
+    const some = Array.from(
+      { length: Math.min(count, types.length) },
+      (_, n) => types[(this.turn + n) % types.length] ?? '',
+    );
+    this.turn = (this.turn + some.length) % types.length;
+    return this.entries(some, ['COUNT', Math.floor(count / some.length), 'BLOCK', BLOCK_MS], '>');
+  }
+
+  /** Takes over what other consumers have had in hand for too long, at most so many. */
   async claim(count: number): Promise<StreamEntry[]> {
-    const { group, claimAfter } = this.options;
     const taken: StreamEntry[] = [];
     for (const type of this.types) {
-      const [, entries] = (await this.writer.xautoclaim(
-        ...([this.keyOf(type), group, this.consumer, claimAfter, '0-0', 'COUNT', count] as const),
-      )) as [string, readonly RawEntry[]];
-      taken.push(...entriesOf(type, entries));
+      do {
+        if (taken.length >= count) return taken;
+        taken.push(...(await this.claimSome(type, count - taken.length)));
+      } while (this.cursors.get(type) !== START);
     }
     return taken;
   }
@@ -124,8 +152,31 @@ export class StreamGroup {
     end(this.writer);
   }
 
-  private async create(): Promise<void> {
-    const from = this.options.fromBeginning ? '0' : '$';
+  private async entries(
+    types: readonly string[],
+    limits: readonly (string | number)[],
+    from: '0' | '>',
+  ): Promise<StreamEntry[]> {
+    const keys = types.map((type) => this.keyOf(type));
+    const command = ['GROUP', this.options.group, this.consumer, ...limits, 'STREAMS', ...keys];
+    const found = (await this.reader.call('XREADGROUP', ...command, ...keys.map(() => from))) as RawStreams;
+    return (found ?? []).flatMap(([stream, entries]) =>
+      entriesOf(this.typeOf.get(stream) ?? stream, entries),
+    );
+  }
+
+  /** Redis looks at ten times as many entries, and says where it stopped. */
+  private async claimSome(type: string, count: number): Promise<StreamEntry[]> {
+    const { group, claimAfter } = this.options;
+    const from = this.cursors.get(type) ?? START;
+    const [next, entries] = (await this.writer.xautoclaim(
+      ...([this.keyOf(type), group, this.consumer, claimAfter, from, 'COUNT', count] as const),
+    )) as [string, readonly RawEntry[]];
+    this.cursors.set(type, next);
+    return entriesOf(type, entries);
+  }
+
+  private async create(from: '0' | '$'): Promise<void> {
     for (const type of this.types) {
       try {
         await this.writer.xgroup('CREATE', this.keyOf(type), this.options.group, from, 'MKSTREAM');

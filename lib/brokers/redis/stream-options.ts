@@ -17,7 +17,7 @@ const read = section({
   prefetch: integer(100),
   claimAfter: duration('30s', { min: 100 }),
   fromBeginning: bool(true),
-  shutdownTimeout: duration('20s'),
+  shutdownTimeout: duration('10s'),
 });
 
 /** @throws SagazOptionsError with every fault at once */

@@ -16,7 +16,7 @@ export interface RedisStreamsTransportOptions {
   claimAfter?: Duration | undefined;
   /** Whether a group that is new begins with what is in the streams already. Default true. */
   fromBeginning?: boolean | undefined;
-  /** How long a shutdown waits for handlers. Default 20 s. */
+  /** How long a shutdown waits for handlers, after the drain of sagas and relay. Default 10 s. */
   shutdownTimeout?: Duration | undefined;
 }
 

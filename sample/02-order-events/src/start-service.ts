@@ -24,6 +24,8 @@ export async function startService(
   const consumer = services.find((name) => name !== 'orders');
   if (consumer) {
     app.connectMicroservice(transportOf(config, consumer, broker));
+    // The tables are there before the first message is.
+    await app.init();
     await app.startAllMicroservices();
   }
   await app.listen(services.includes('orders') ? config.PORT : 0);

@@ -56,8 +56,8 @@ async function main(): Promise<void> {
   const transport = TRANSPORTS[CHAOS_BROKER];
   if (!transport) throw new Error(`CHAOS_BROKER: ${CHAOS_BROKER}`);
   app.connectMicroservice(transport());
-  await app.startAllMicroservices();
   await app.init();
+  await app.startAllMicroservices();
   process.send?.({ kind: 'ready' });
 }
 

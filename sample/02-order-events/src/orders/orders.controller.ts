@@ -27,11 +27,7 @@ export class OrdersController {
   @Post()
   async place(@Body() order: PlaceOrderDto): Promise<{ orderId: string; status: string; reason?: string }> {
     const orderId = randomUUID();
-    const result = await this.orchestrator.execute(
-      OrderSaga,
-      { ...order, orderId },
-      { idempotencyKey: orderId },
-    );
+    const result = await this.orchestrator.execute(OrderSaga, { ...order, orderId });
     if (result.status === 'completed') return { orderId, status: result.status };
     return { orderId, status: result.status, reason: result.error.message };
   }
