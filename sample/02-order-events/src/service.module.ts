@@ -31,8 +31,8 @@ export interface ServiceOptions {
   /** One, or with the in-memory broker all of them. */
   readonly services: readonly ServiceName[];
   readonly broker: MessageBroker;
-  /** Sends the last spans. */
-  readonly endTracing: () => Promise<void>;
+  /** Sends the last spans; undefined without traces. */
+  readonly endTracing: (() => Promise<void>) | undefined;
 }
 
 /** A service with tables, outbox and inbox of its own: a schema of the database. */
@@ -50,7 +50,7 @@ export class ServiceModule {
           synchronize: true,
         }),
         TypeOrmModule.forFeature(entities),
-        SagazOpenTelemetryModule.forRoot(),
+        ...(endTracing ? [SagazOpenTelemetryModule.forRoot()] : []),
         // What was published is kept for a day, so that it can be published again.
         SagazModule.forRoot({ broker, migrations: 'run', outbox: { retention: '1d' } }),
       ],
@@ -58,7 +58,7 @@ export class ServiceModule {
       providers: [
         ...parts.flatMap(({ providers }) => providers),
         Deliveries,
-        { provide: TRACING, useValue: { onApplicationShutdown: endTracing } },
+        { provide: TRACING, useValue: { onApplicationShutdown: () => endTracing?.() } },
       ],
     };
   }

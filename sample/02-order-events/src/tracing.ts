@@ -3,10 +3,10 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, ConsoleSpanExporter, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import type { Config } from './config.js';
 
-/** To be called before Nest starts. @returns what sends the last spans */
-export function startTracing(config: Config, service: string): () => Promise<void> {
+/** To be called before Nest starts. @returns what sends the last spans; undefined when they go nowhere */
+export function startTracing(config: Config, service: string): (() => Promise<void>) | undefined {
   const exporter = exporterOf(config);
-  if (!exporter) return () => Promise.resolve();
+  if (!exporter) return undefined;
   const resource = resourceFromAttributes({ 'service.name': service });
   const spanProcessors = [new BatchSpanProcessor(exporter)];
   const provider = new NodeTracerProvider({ resource, spanProcessors });
