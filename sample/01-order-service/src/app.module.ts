@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { SagazModule } from 'nestjs-sagaz';
+import { SagazPrometheusModule } from 'nestjs-sagaz/prometheus';
 import { AppConfig } from './config.js';
 import { ConfigModule } from './config.module.js';
 import { DatabaseModule } from './database/database.module.js';
@@ -16,6 +17,7 @@ import { StoryModule } from './story/story.module.js';
     ConfigModule,
     LoggingModule,
     PrometheusModule.register(),
+    SagazPrometheusModule.forRoot(),
     DatabaseModule,
     DatasetsModule,
     OrdersModule,

@@ -15,6 +15,9 @@ const environment = z.object({
     .default('localhost:9092')
     .transform((list) => list.split(',')),
   REDIS_URL: z.url().default('redis://localhost:6379'),
+  /** Where spans go, such as http://localhost:4318. Default: nowhere, or the console. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+  OTEL_TRACES_EXPORTER: z.enum(['none', 'console']).default('none'),
   /** Of the order service; 0 = any free port. */
   PORT: z.coerce.number().int().min(0).max(65_535).default(3000),
 });

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { SagazModule, type MessageBroker } from 'nestjs-sagaz';
+import { SagazOpenTelemetryModule } from 'nestjs-sagaz/opentelemetry';
 import { BillEntity } from './billing/bill.entity.js';
 import { BillingController } from './billing/billing.controller.js';
 import type { Config, ServiceName } from './config.js';
@@ -10,6 +11,8 @@ import { MailEntity } from './mail/mail.entity.js';
 import { OrderEntity } from './orders/order.entity.js';
 import { OrderSaga } from './orders/order.saga.js';
 import { OrdersController } from './orders/orders.controller.js';
+
+const TRACING = Symbol('tracing');
 
 interface Part {
   readonly controller: Type;
@@ -28,12 +31,14 @@ export interface ServiceOptions {
   /** One, or with the in-memory broker all of them. */
   readonly services: readonly ServiceName[];
   readonly broker: MessageBroker;
+  /** Sends the last spans; undefined without traces. */
+  readonly endTracing: (() => Promise<void>) | undefined;
 }
 
 /** A service with tables, outbox and inbox of its own: a schema of the database. */
 @Module({})
 export class ServiceModule {
-  static with({ config, services, broker }: ServiceOptions): DynamicModule {
+  static with({ config, services, broker, endTracing }: ServiceOptions): DynamicModule {
     const parts = services.map((name) => PARTS[name]);
     const entities = parts.map(({ entity }) => entity);
     return {
@@ -45,11 +50,16 @@ export class ServiceModule {
           synchronize: true,
         }),
         TypeOrmModule.forFeature(entities),
+        ...(endTracing ? [SagazOpenTelemetryModule.forRoot()] : []),
         // What was published is kept for a day, so that it can be published again.
         SagazModule.forRoot({ broker, migrations: 'run', outbox: { retention: '1d' } }),
       ],
       controllers: [...parts.map(({ controller }) => controller), DeliveriesController],
-      providers: [...parts.flatMap(({ providers }) => providers), Deliveries],
+      providers: [
+        ...parts.flatMap(({ providers }) => providers),
+        Deliveries,
+        { provide: TRACING, useValue: { onApplicationShutdown: () => endTracing?.() } },
+      ],
     };
   }
 }

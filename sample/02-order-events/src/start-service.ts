@@ -5,6 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { Client } from 'pg';
 import { brokerOf, transportOf } from './broker.js';
 import type { Config, ServiceName } from './config.js';
+import { startTracing } from './tracing.js';
 import { schemaOf, ServiceModule } from './service.module.js';
 
 /** Starts one service, or all of them in one application. @returns its address */
@@ -12,9 +13,10 @@ export async function startService(
   config: Config,
   services: readonly ServiceName[],
 ): Promise<{ readonly app: INestApplication; readonly url: string }> {
+  const endTracing = startTracing(config, services.join('-'));
   await createSchema(config, schemaOf(services));
   const broker = brokerOf(config);
-  const app = await NestFactory.create(ServiceModule.with({ config, services, broker }), {
+  const app = await NestFactory.create(ServiceModule.with({ config, services, broker, endTracing }), {
     logger: ['warn', 'error', 'fatal'],
   });
   app.useGlobalPipes(new ValidationPipe({ whitelist: true, forbidNonWhitelisted: true }));
