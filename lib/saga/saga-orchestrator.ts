@@ -123,7 +123,6 @@ export class SagaOrchestrator<Tx = unknown> {
     const definition = this.settings.registry.resolve(saga, options.version);
     const valid = await validInput(definition.name, definition.input, input);
     const text = this.inputText(definition, valid);
-    if (!this.stored.has(definition)) await this.storeDefinition(definition);
     const { outcome, sagaId } = await this.begin(definition, text, options);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
     return { sagaId, result: (wait) => this.result<ResultsOf<T>>(sagaId, wait) };
@@ -234,7 +233,8 @@ export class SagaOrchestrator<Tx = unknown> {
     const attributes = sagaAttributes({ sagaId, name, version });
     const span = tracing?.begin({ name: `saga ${name}`, attributes });
     const fresh = this.newSaga(definition, input, { ...options, sagaId, headers: span?.headers });
-    return this.create(fresh, options.manager, span);
+    const stored = this.stored.has(definition) ? undefined : () => this.storeDefinition(definition);
+    return this.create(fresh, options.manager, { span, before: stored });
   }
 
   private newSaga(definition: SagaDefinition, input: string, options: Born & StartOptions<Tx>): NewSaga {
@@ -280,10 +280,11 @@ export class SagaOrchestrator<Tx = unknown> {
   private async create(
     saga: NewSaga,
     manager: Tx | undefined,
-    span: OpenSpan | undefined,
+    { span, before }: Creation,
   ): Promise<CreatedSaga> {
     const { storage, executor, wake } = this.settings;
     try {
+      await before?.();
       const created = await storage.create(saga, manager, wake);
       const here = created.outcome === 'created' && saga.owner !== undefined;
       if (here) executor.accept(ownedHere(saga), span);
@@ -324,6 +325,11 @@ export class SagaOrchestrator<Tx = unknown> {
       void over?.then(wake);
     });
   }
+}
+
+interface Creation {
+  readonly span: OpenSpan | undefined;
+  readonly before: (() => Promise<void>) | undefined;
 }
 
 /** What a saga has from its start on. */
