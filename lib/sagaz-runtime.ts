@@ -117,8 +117,8 @@ export class SagazRuntime {
     const { sagas: storage, interventions } = this.persistence;
     return new SagaAdmin({
       ...{ storage, interventions, registry },
-      taken: (sagaId) => {
-        executor.takenFrom(sagaId);
+      taken: (held) => {
+        executor.takenFrom(held);
         sagaWorker.wake();
       },
       cancelled: async (sagaId) => {

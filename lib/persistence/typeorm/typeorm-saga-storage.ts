@@ -10,6 +10,7 @@ import {
   type CreatedSaga,
   type LateResult,
   type ListQuery,
+  type HeldSaga,
   type KnownSignals,
   type NewSaga,
   type NewSignal,
@@ -178,6 +179,13 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
 
   async cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
     const rows = await this.rows<{ id: string }>(this.settings.engine, sql.cancelRequestedSql, [sagaIds]);
+    return rows.map(({ id }) => id);
+  }
+
+  async taken(held: readonly HeldSaga[]): Promise<readonly string[]> {
+    if (held.length === 0) return [];
+    const parameters = [held.map(({ sagaId }) => sagaId), held.map(({ epoch }) => epoch)];
+    const rows = await this.rows<{ id: string }>(this.settings.engine, sql.takenSql, parameters);
     return rows.map(({ id }) => id);
   }
 

@@ -100,8 +100,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     readonly definition: SagaDefinition,
     private readonly settings: RunnerSettings,
   ) {
-    const { storage, clock, log, maxResultBytes, events } = settings;
-    this.storage = storage;
+    const { clock, log, maxResultBytes, events } = settings;
+    this.storage = settings.storage;
     this.clock = clock;
     this.log = log;
     this.maxResultBytes = maxResultBytes;
@@ -109,7 +109,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.contexts = new ContextFactory(saga, events, clock.now());
-    this.journal = new SagaJournal(saga, definition, storage, this);
+    this.journal = new SagaJournal(saga, definition, this.storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
     if (definition.gates.size > 0)
@@ -167,6 +167,11 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     throw new FencedError(`${this.title}: the lease of this process has run out`);
   }
 
+  async requireOwnership(): Promise<void> {
+    if ((await this.storage.taken([this.saga])).length === 0) return;
+    throw new FencedError(`${this.title} was taken from this process`);
+  }
+
   lostActionMs(step: StepDefinition): number {
     if (!stateOf(this.state(), step.name).interrupted) return 0;
     return this.lostActions.waitMs(step, this.definition.options.settleGrace);
@@ -203,11 +208,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
 
   /** A success after its step had failed: its undo has to know, even if the saga has ended. */
   lateResult(step: string, text: string | null): void {
-    this.journal
-      .alone(() => this.takeLate(step, text))
-      .catch((error: unknown) => {
-        this.lostTrack(error);
-      });
+    this.journal.alone(() => this.takeLate(step, text)).catch((error: unknown) => this.lostTrack(error));
   }
 
   private async takeLate(step: string, text: string | null): Promise<void> {
