@@ -140,8 +140,8 @@ export class SagazRuntime implements Observed {
     const { sagas: storage, interventions } = this.persistence;
     return new SagaAdmin({
       ...{ storage, interventions, registry },
-      taken: (sagaId) => {
-        executor.takenFrom(sagaId);
+      taken: (held) => {
+        executor.takenFrom(held);
         sagaWorker.wake();
       },
       cancelled: async (sagaId) => {

@@ -1,5 +1,7 @@
-import type { AuditFilter } from '../saga/state/audit.js';
+import { didYouMean } from '../runtime/did-you-mean.js';
+import { ADMIN_ACTIONS, type AuditFilter } from '../saga/state/audit.js';
 import { SagaInputError } from '../saga/state/errors.js';
+import { checkText } from './checks.js';
 import { limitOf } from './limit.js';
 
 export interface AuditQuery extends AuditFilter {
@@ -9,7 +11,12 @@ export interface AuditQuery extends AuditFilter {
 
 /** @throws SagaInputError that names the field */
 export function readAuditQuery({ limit, ...filter }: AuditQuery): AuditFilter & { readonly limit: number } {
-  const { before } = filter;
+  const { before, action } = filter;
+  checkText('action', action);
+  if (action !== undefined && !ADMIN_ACTIONS.includes(action))
+    throw new SagaInputError(`action: "${action.slice(0, 40)}" is none${didYouMean(action, ADMIN_ACTIONS)}`);
+  checkText('target', filter.target);
+  checkText('actor', filter.actor);
   if (before !== undefined && !/^\d{1,18}$/.test(before))
     throw new SagaInputError('before: expected the id of an action');
   return { ...filter, limit: limitOf(limit) };

@@ -18,6 +18,7 @@ export interface SagaCase {
   readonly status: SagaStatus;
   /** 0: nobody has ever run it. */
   readonly epoch: number;
+  readonly cancelRequested: boolean;
   readonly definition: SagaDefinition;
   /** What its journal says; where a saga was parked without an entry, it is not `parked`. */
   readonly state: SagaState;
@@ -50,7 +51,14 @@ export function decide(action: SagaIntervention, saga: SagaCase, by: OperatorRec
     saga.state,
   );
   const launchesPivot = action === 'skip' && step === definition.graph.pivot;
-  return { entries, launchesPivot, status: transition(saga.status, after.status) };
+  if (launchesPivot && saga.cancelRequested) refuse(saga, 'it is to be cancelled');
+  return { entries, launchesPivot, status: statusAfter(saga, after) };
+}
+
+/** What else has given up is for a worker to park, with the error and the alarm, once the last of its siblings has ended. */
+function statusAfter({ status }: SagaCase, after: SagaState): SagaStatus {
+  const isLeft = after.status === 'parked' && status !== 'parked';
+  return transition(status, isLeft ? 'running' : after.status);
 }
 
 const RULES: Readonly<Record<SagaIntervention, Rule>> = { retry, skip, resolve, compensate, resume };
@@ -64,8 +72,10 @@ function retry(saga: SagaCase): Entries {
   const back = status === 'compensating';
   const waiting = back ? openUndos(saga.definition, state) : stepsWhere(state, isStarted);
   const paused = waiting.filter((name) => (stateOf(state, name).pause?.leftMs ?? 0) > 0);
-  if (paused.length === 0) refuse(saga, 'nothing of it has failed or waits for its next attempt');
-  return entriesOf(back ? 'undo_retried' : 'step_retried', paused);
+  // Behind the pivot one step may have given up while its siblings go on.
+  const again = state.status === 'parked' ? [...failedSteps(state), ...paused] : paused;
+  if (again.length === 0) refuse(saga, 'nothing of it has failed or waits for its next attempt');
+  return entriesOf(back ? 'undo_retried' : 'step_retried', again);
 }
 
 /** The saga goes on as if the step were done, without a result. */

@@ -1,8 +1,7 @@
-import { isUuid } from '../events/uuid-v7.js';
 import type { OutboxNumbers, OutboxStorage, SentFilter } from '../outbox/outbox-storage.js';
 import type { DeadLetter, DeadLetterFilter, RetryStorage } from '../outbox/retry-storage.js';
-import { show } from '../runtime/readers.js';
 import { SagaInputError } from '../saga/state/errors.js';
+import { deadLetterFilter, sentFilter } from './event-filter.js';
 import { limitOf } from './limit.js';
 import { auditOf, type Operator } from './operator.js';
 
@@ -23,19 +22,20 @@ interface Storages {
 export class OutboxAdmin {
   constructor(private readonly storages: Storages) {}
 
-  /** The latest first. @throws SagaInputError for a limit out of its range */
+  /** The latest first. @throws SagaInputError that names the field */
   async deadLetters({ limit, ...filter }: DeadLetterQuery = {}): Promise<readonly DeadLetter[]> {
-    return this.storages.retries.deadLetters(filter, limitOf(limit));
+    return this.storages.retries.deadLetters(deadLetterFilter(filter), limitOf(limit));
   }
 
   /**
    * Publishes dead letters again, under the same event ids, so that consumers with an inbox take them once. They have lost
    * their place in the order of their keys, unless their keys were parked: then later events follow them.
    * @returns how many
-   * @throws SagaInputError for a filter that says nothing: name what you mean
+   * @throws SagaInputError for a filter that says nothing, or has a field that nobody knows: name what you mean
    */
   async requeue(filter: DeadLetterFilter, by: Operator = {}): Promise<number> {
-    return this.storages.retries.requeue(filter, auditOf('requeue', said('requeue', filter), by));
+    const wanted = deadLetterFilter(filter);
+    return this.storages.retries.requeue(wanted, auditOf('requeue', said('requeue', wanted), by));
   }
 
   /**
@@ -43,10 +43,11 @@ export class OutboxAdmin {
    * order in which they were written, behind everything that is pending. Consumers with an inbox that still know them take
    * them for repeats.
    * @returns how many; 0 where none are kept
-   * @throws SagaInputError for a filter that says nothing: name what you mean
+   * @throws SagaInputError for a filter that says nothing, or has a field that nobody knows: name what you mean
    */
   async republish(filter: SentFilter, by: Operator = {}): Promise<number> {
-    return this.storages.outbox.republish(filter, auditOf('republish', said('republish', filter), by));
+    const wanted = sentFilter(filter);
+    return this.storages.outbox.republish(wanted, auditOf('republish', said('republish', wanted), by));
   }
 
   /** How much there is to do. Counts up to 100,000 rows: for people, not for a gauge that is asked all the time. */
@@ -54,18 +55,16 @@ export class OutboxAdmin {
     return this.storages.outbox.numbers();
   }
 
-  /** Forgets dead letters for good. A parked key goes on. @returns how many @throws SagaInputError for a filter that says nothing */
+  /** Forgets dead letters for good. A parked key goes on. @returns how many @throws SagaInputError as `requeue` */
   async discard(filter: DeadLetterFilter, by: Operator = {}): Promise<number> {
-    return this.storages.retries.discard(filter, auditOf('discard', said('discard', filter), by));
+    const wanted = deadLetterFilter(filter);
+    return this.storages.retries.discard(wanted, auditOf('discard', said('discard', wanted), by));
   }
 }
 
 /** The filter as the audit shows it. */
 function said(what: string, filter: DeadLetterFilter | SentFilter): string {
-  const { eventIds } = filter;
-  const wrong = eventIds?.find((id) => !isUuid(id));
-  if (wrong !== undefined) throw new SagaInputError(`eventIds: expected ids of events, got ${show(wrong)}`);
-  if (Object.values(filter).every((value) => value === undefined))
+  if (Object.keys(filter).length === 0)
     throw new SagaInputError(`${what}: name eventIds, a destination, a type, a key or a time`);
   return JSON.stringify(filter);
 }

@@ -7,7 +7,7 @@ import { stateAfter } from '../saga/execution/saga-fold.js';
 import { snapshotOf, type SagaSnapshot } from '../saga/execution/saga-result.js';
 import { stateOf } from '../saga/execution/saga-state.js';
 import type { InterventionStorage } from '../saga/intervention-storage.js';
-import type { SagaRow, SagaStorage } from '../saga/saga-storage.js';
+import type { HeldSaga, SagaRow, SagaStorage } from '../saga/saga-storage.js';
 import type { AuditRecord } from '../saga/state/audit.js';
 import { IllegalTransitionError, SagaNotFoundError } from '../saga/state/errors.js';
 import type { JournalEntry } from '../saga/state/journal.js';
@@ -43,8 +43,8 @@ export interface SagaAdminSettings {
   readonly storage: SagaStorage;
   readonly interventions: InterventionStorage;
   readonly registry: SagaRegistry;
-  /** Called with a saga that was taken from its owner, and that somebody may run. */
-  readonly taken: (sagaId: string) => void;
+  /** Called with a saga that was taken from its owner, and the epoch of that one. Somebody may run it. */
+  readonly taken: (held: HeldSaga) => void;
   /** Called with a saga that is to turn back. */
   readonly cancelled: (sagaId: string) => Promise<void>;
 }
@@ -161,7 +161,7 @@ export class SagaAdmin {
         audit: { ...audit, before, after },
       };
       if (!(await this.settings.interventions.intervene(change))) continue;
-      this.settings.taken(sagaId);
+      this.settings.taken({ sagaId, epoch });
       return { sagaId, before: status, after: decision.status };
     }
     throw new IllegalTransitionError(`saga ${sagaId} changes all the time; try again`);
@@ -169,7 +169,7 @@ export class SagaAdmin {
 
   private async read(sagaId: string, step: string | undefined): Promise<{ row: SagaRow; saga: SagaCase }> {
     const row = await this.row(sagaId);
-    const { name, version, status, epoch, launch } = row;
+    const { name, version, status, epoch, cancelRequested, launch } = row;
     const journal = await this.settings.storage.journal(sagaId);
     const definition = await this.definitionOf(row);
     if (!definition)
@@ -178,7 +178,15 @@ export class SagaAdmin {
       );
     return {
       row,
-      saga: { sagaId, status, epoch, definition, step, state: stateAfter(definition, launch, journal) },
+      saga: {
+        sagaId,
+        status,
+        epoch,
+        cancelRequested,
+        definition,
+        step,
+        state: stateAfter(definition, launch, journal),
+      },
     };
   }
 

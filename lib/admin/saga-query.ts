@@ -3,6 +3,7 @@ import { didYouMean } from '../runtime/did-you-mean.js';
 import type { ListQuery } from '../saga/saga-storage.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import { SagaStatus } from '../saga/state/saga-status.js';
+import { checkText } from './checks.js';
 import { limitOf } from './limit.js';
 
 /** Which sagas to list. Everything may be left out. */
@@ -26,6 +27,7 @@ const STATUSES = Object.values(SagaStatus);
 export function readQuery(query: SagaQuery): ListQuery {
   const { status, name, tags = {}, startedAfter, startedBefore, limit, after } = query;
   if (after !== undefined && !isUuid(after)) refuse('after', 'expected what `next` of a page gave');
+  checkText('name', name);
   return {
     statuses: status === undefined ? STATUSES : [status].flat().map(statusOf),
     name,
@@ -46,6 +48,8 @@ function statusOf(given: SagaStatus): SagaStatus {
 function textsOf(tags: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const [tag, value] of Object.entries<unknown>(tags)) {
     if (typeof value !== 'string') refuse(`tags.${tag}`, `expected a text, got ${typeof value}`);
+    checkText('tags', tag);
+    checkText(`tags.${tag}`, value);
   }
   return tags;
 }

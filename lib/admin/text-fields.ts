@@ -88,10 +88,16 @@ function dateOf(fields: Fields, field: string): Date | undefined {
   const text = one(fields, field);
   if (text === undefined) return undefined;
   const date = new Date(text);
-  if (ISO_DATE.test(text) && Number.isFinite(date.getTime())) return date;
+  if (ISO_DATE.test(text) && Number.isFinite(date.getTime()) && isInCalendar(text)) return date;
   throw new SagaInputError(
     `${field}: expected a date such as 2026-11-27 or 2026-11-27T08:30:00Z, got "${text.slice(0, 40)}"`,
   );
+}
+
+/** Date takes 31 February for 3 March. */
+function isInCalendar(text: string): boolean {
+  const day = text.slice(0, 10);
+  return new Date(day).toISOString().startsWith(day);
 }
 
 function tagOf(text: string): [string, string] {

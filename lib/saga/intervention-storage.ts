@@ -25,13 +25,20 @@ export interface Intervention {
 export abstract class InterventionStorage {
   /**
    * Takes the saga from whoever owns it, with epoch + 1, and stores the entries: that owner can write nothing any more.
-   * @returns false, with nothing stored, when the saga has moved since it was read
+   * @returns false, with nothing stored, when the saga has moved since it was read, or a cancel was requested of one whose
+   * pivot it launches: one row decides between the two
    */
   abstract intervene(intervention: Intervention): Promise<boolean>;
 
-  /** Asks for a saga to be cancelled, as `SagaStorage.requestCancel` does. */
+  /** Asks for a saga to be cancelled, as `SagaStorage.requestCancel` does. Noted only when nobody had asked before. */
   abstract cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer>;
 
   /** The latest first. */
   abstract audits(filter: AuditFilter, limit: number): Promise<readonly AuditRecord[]>;
+}
+
+/** What the audit says of a request to cancel: until the owner hears of it, the saga is what it was. */
+export function factsOfCancel({ status, epoch }: { readonly status: SagaStatus; readonly epoch: number }) {
+  const before = { status, epoch };
+  return { before, after: { ...before, cancel: 'requested' } };
 }

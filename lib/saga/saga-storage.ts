@@ -108,6 +108,12 @@ export interface KnownSignals {
   readonly seq: number;
 }
 
+/** A saga as one claim of it knows it. */
+export interface HeldSaga {
+  readonly sagaId: string;
+  readonly epoch: number;
+}
+
 /** `too_late`: the saga has ended or has turned back, and the signal was not stored. */
 export type SignalAnswer = 'accepted' | 'duplicate' | 'too_late' | 'not_found';
 
@@ -210,6 +216,8 @@ export interface SagaRow {
   readonly status: SagaStatus;
   /** Number of the latest claim, or of the latest action of an operator. */
   readonly epoch: number;
+  /** Somebody wants, or wanted, it cancelled. */
+  readonly cancelRequested: boolean;
   readonly tags: Readonly<Record<string, string>>;
   readonly correlationId: string;
   /** Steps launched by its first row. */
@@ -289,6 +297,9 @@ export abstract class SagaStorage<Tx = unknown> {
 
   /** Which of these sagas somebody wants cancelled. */
   abstract cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]>;
+
+  /** Which of these sagas have a later epoch: another claim or an operator has taken them. By primary key. */
+  abstract taken(held: readonly HeldSaga[]): Promise<readonly string[]>;
 
   /** Stores a signal, once for each id. A saga that waits is due at once. */
   abstract signal(signal: NewSignal): Promise<SignalAnswer>;

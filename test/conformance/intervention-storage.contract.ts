@@ -90,6 +90,32 @@ export const interventionStorageContract: readonly ContractCase<InterventionsUnd
     },
   },
   {
+    name: 'lets either a cancel or the skip of the pivot win, never both',
+    async run(storage) {
+      const { sagas, interventions } = storage;
+      const seen = { epoch: 1, status: 'running', seq: 1 } as const;
+      const skipping = { seen, status: 'running', launchesPivot: true } as const;
+      const first = await sagaIn(storage);
+      assert.equal(await sagas.requestCancel(first.sagaId), 'requested');
+      assert.equal(await interventions.intervene(interventionOf(first, skipping)), false);
+      assert.deepEqual(
+        [(await sagas.find(first.sagaId))?.epoch, (await sagas.journal(first.sagaId)).length],
+        [1, 1],
+      );
+      // What does not pass the pivot is not in its way.
+      const passing = { ...skipping, launchesPivot: false };
+      assert.equal(await interventions.intervene(interventionOf(first, passing)), true);
+      for (let round = 0; round < 10; round++) {
+        const saga = await sagaIn(storage);
+        const [answer, skipped] = await Promise.all([
+          sagas.requestCancel(saga.sagaId),
+          interventions.intervene(interventionOf(saga, skipping)),
+        ]);
+        assert.equal(skipped, answer === 'too_late');
+      }
+    },
+  },
+  {
     name: 'stores nothing of a change of a saga that has moved since it was read: epoch, status or entries',
     async run(storage) {
       const { sagas, interventions } = storage;
@@ -150,6 +176,18 @@ export const interventionStorageContract: readonly ContractCase<InterventionsUnd
       const saga = await sagaIn(storage);
       const audit = auditOf(saga, { action: 'cancel' });
       assert.equal(await interventions.cancel(saga.sagaId, audit), 'requested');
+      // The same again, and one that turns back already: nothing changes.
+      assert.equal(await interventions.cancel(saga.sagaId, audit), 'requested');
+      const turning = await sagaIn(storage);
+      const back = {
+        entries: [entry(2, 1, { kind: 'compensating', step: null })],
+        status: 'compensating',
+      } as const;
+      await sagas.append(writeOf(turning, 1, back));
+      assert.equal(
+        await interventions.cancel(turning.sagaId, { ...audit, target: turning.sagaId }),
+        'requested',
+      );
       assert.deepEqual(await sagas.cancelRequested([saga.sagaId]), [saga.sagaId]);
       const ended = await sagaIn(storage, 'compensated');
       assert.equal(
@@ -159,10 +197,13 @@ export const interventionStorageContract: readonly ContractCase<InterventionsUnd
       for (const id of [newSaga().sagaId, 'no id at all'])
         assert.equal(await interventions.cancel(id, { ...audit, target: id }), 'not_found');
       const notes = await interventions.audits({ action: 'cancel' }, 500);
-      const mine = notes.filter(({ target }) => target === saga.sagaId || target === ended.sagaId);
+      const targets = [saga, ended, turning].map(({ sagaId }) => sagaId);
+      const running = { status: 'running', epoch: 1 };
       assert.deepEqual(
-        mine.map(({ target, before }) => [target, before]),
-        [[saga.sagaId, { status: 'running' }]],
+        notes
+          .filter(({ target }) => targets.includes(target))
+          .map(({ target, before, after }) => [target, before, after]),
+        [[saga.sagaId, running, { ...running, cancel: 'requested' }]],
       );
     },
   },

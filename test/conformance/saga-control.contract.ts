@@ -60,6 +60,20 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
+    name: 'tells an owner which of its sagas were taken under a later epoch, and no others',
+    async run(storage) {
+      const { sagas, workers } = storage;
+      const [kept, lost] = [await runningSaga(storage), await runningSaga(storage)];
+      const holder = lost.owner ?? '';
+      await workers.retire(holder);
+      assert.equal((await claimOne(sagas, lost))?.epoch, 2);
+      const held = [kept, lost, newSaga()].map(({ sagaId }) => ({ sagaId, epoch: 1 }));
+      assert.deepEqual(await sagas.taken(held), [lost.sagaId]);
+      assert.deepEqual(await sagas.taken([{ sagaId: lost.sagaId, epoch: 2 }]), []);
+      assert.deepEqual(await sagas.taken([]), []);
+    },
+  },
+  {
     name: 'lets either the cancel or the launch of the pivot win, never both',
     async run(storage) {
       const { sagas } = storage;

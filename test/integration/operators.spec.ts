@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SagaAdmin } from '../../lib/admin/saga-admin.js';
+import { SagaAdmin } from '../../lib/admin/saga-admin.js';
 import type { SagaMoment } from '../../lib/admin/saga-moment.js';
-import { IllegalTransitionError, SagaNotCancellableError } from '../../lib/index.js';
+import { FencedError, IllegalTransitionError, SagaNotCancellableError } from '../../lib/index.js';
+import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import { isEnded } from '../../lib/saga/state/saga-status.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
@@ -62,9 +63,11 @@ async function meddle(admin: SagaAdmin, sagaId: string): Promise<boolean> {
     () => admin.cancel(sagaId),
     () => admin.resume(sagaId),
   ];
+  const chosen = Math.floor(Math.random() * actions.length);
   try {
-    await actions[Math.floor(Math.random() * actions.length)]?.();
-    return true;
+    await actions[chosen]?.();
+    // A cancel that was asked for before changes nothing, and is not noted.
+    return chosen !== 3;
   } catch (error) {
     if (error instanceof IllegalTransitionError || error instanceof SagaNotCancellableError) return false;
     throw error;
@@ -75,6 +78,13 @@ function happened(timeline: readonly SagaMoment[] = []): string {
   return timeline.map(({ what, step = '', epoch }) => `${what} ${step} (${epoch})`).join(', ');
 }
 
+/** What an operator's tool does: it runs nothing, and nobody in its process has the saga. */
+function toolOf({ runtime }: SagaProcess): SagaAdmin {
+  const { sagas: storage, interventions } = runtime.persistence;
+  const settings = { storage, interventions, registry: new SagaRegistry() };
+  return new SagaAdmin({ ...settings, taken: () => undefined, cancelled: () => Promise.resolve() });
+}
+
 describeWith('postgres', 'operators beside workers', () => {
   let database: TestDatabase;
   beforeAll(async () => {
@@ -82,6 +92,62 @@ describeWith('postgres', 'operators beside workers', () => {
   });
   afterEach(() => stopSagaProcesses());
   afterAll(() => database.drop());
+
+  it('turn a saga back whose living owner tries again every 300 ms: no attempt begins after it, and nothing stands', async () => {
+    const lines: string[] = [];
+    let balance = 0;
+    const retry = { maxAttempts: 50, initialInterval: 300, maxInterval: 300, jitter: 'none' } as const;
+    const saga = testSaga(
+      {
+        charge: {
+          ...{ timeout: 500, retry },
+          run: async ({ signal }) => {
+            lines.push('charge');
+            await sleep(100, undefined, { signal });
+            balance += 1;
+            throw new Error('502 from the bank');
+          },
+          undo: () => {
+            lines.push('undo');
+            balance = 0;
+          },
+        },
+      },
+      { settleGrace: 20 },
+    );
+    const lease = { worker: { lease: '1s' } } as const;
+    const owner = await startSagaProcess(database.url, saga, lease);
+    const { sagaId } = await owner.runtime.orchestrator.start(saga, {});
+    await until(() => Promise.resolve(lines.length === 2));
+    // In the pause after the second attempt.
+    await until(() => Promise.resolve(balance === 2));
+    await toolOf(owner).compensate(sagaId, { actor: 'ada' });
+    const other = await startSagaProcess(database.url, saga, lease);
+    await until(async () => (await other.runtime.orchestrator.get(sagaId))?.status === 'compensated');
+    expect([lines, balance]).toEqual([['charge', 'charge', 'undo'], 0]);
+  });
+
+  it('take a saga whose living owner is in the midst of a handler: it is aborted within a second or so', async () => {
+    let aborted: unknown;
+    const saga = testSaga({
+      reserve: {
+        timeout: 30_000,
+        run: ({ signal }) =>
+          new Promise((_, reject) => {
+            signal.addEventListener('abort', () => {
+              aborted = signal.reason;
+              reject(new Error('aborted'));
+            });
+          }),
+      },
+    });
+    const owner = await startSagaProcess(database.url, saga);
+    const { sagaId } = await owner.runtime.orchestrator.start(saga, {});
+    await toolOf(owner).skip(sagaId, 'reserve', { actor: 'ada' });
+    await until(() => Promise.resolve(aborted !== undefined));
+    expect(aborted).toBeInstanceOf(FencedError);
+    await until(async () => (await owner.runtime.orchestrator.get(sagaId))?.status === 'completed');
+  });
 
   it('may do what they like to sagas that two processes run: each ends, and nothing stands that should not', async () => {
     const ledger = new Ledger();

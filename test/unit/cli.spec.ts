@@ -48,6 +48,8 @@ describe('the command line', () => {
     [['sagas', 'list', '--tag', 'north'], '--tag: expected name=value, got "north"'],
     [['dead-letters', 'list', '--died-after', '2026-13-01'], '--died-after: expected a date'],
     [['sql', '--from', 'x'], '--from: expected the number of a migration'],
+    [['sql', '--from', '99'], '--from: expected the number of a migration, 0 to '],
+    [['dead-letters', 'discard', '--died-before', '2026-02-31'], '--died-before: expected a date'],
   ])('refuses %j with exit code 2, saying why, before it connects', async (argv, message) => {
     const { code, out, err } = await cli(UNREACHABLE, ...argv);
     expect([code, out]).toEqual([2, '']);

@@ -1,5 +1,5 @@
 import { SagaAdmin } from '../../lib/admin/saga-admin.js';
-import { IllegalTransitionError, NoEffectError, NonRetryableError } from '../../lib/index.js';
+import { FencedError, IllegalTransitionError, NoEffectError, NonRetryableError } from '../../lib/index.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
 import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
 import { QUICK, saga, SagaWorld, type Undo } from '../support/saga-world.js';
@@ -199,6 +199,21 @@ describe('an operator', () => {
       expect(undone).toEqual(['charge']);
     });
 
+    it('turns it back by force, and an undo gives up: the pivot is named as standing beside it', async () => {
+      const stuck = saga({
+        charge: { run: () => undefined, undo: fragile().run },
+        ship: { run: () => 'shipped', pivot: true },
+        label: { run: label.run },
+      });
+      const admin = await adminOf(world, stuck);
+      const { sagaId } = await world.execute(stuck);
+      await admin.compensate(sagaId, ADA);
+      expect(await world.finish(sagaId, stuck)).toMatchObject({
+        status: 'failed',
+        error: { standing: ['charge', 'ship'] },
+      });
+    });
+
     it('does not resume it: it says what has failed', async () => {
       const admin = await adminOf(world, definition);
       const { sagaId } = await world.execute(definition);
@@ -310,6 +325,144 @@ describe('an operator', () => {
       error: { code: 'SAGAZ_CANCELLED', message: 'turned back by ada: seen to it' },
     });
     runner.stop();
+  });
+
+  it('does not skip the pivot of a saga that is to be cancelled: it turns back, and nothing behind the pivot runs', async () => {
+    const calls: string[] = [];
+    const definition = saga({
+      charge: { run: () => undefined, undo: () => void calls.push('undo') },
+      ship: { run: () => undefined, pivot: true, waitFor: 'packed', waitTimeout: '3d' },
+      mail: { run: () => void calls.push('mail') },
+    });
+    const admin = await adminOf(world, definition);
+    const { sagaId, done } = await world.start(definition);
+    await world.clock.until(done);
+    await admin.cancel(sagaId, ADA);
+    const refused = admin.skip(sagaId, 'ship', ADA);
+    await expect(refused).rejects.toThrow(IllegalTransitionError);
+    await expect(refused).rejects.toThrow('is waiting: it is to be cancelled');
+    await world.clock.until((await world.takeOver(sagaId, definition)).done);
+    expect([await world.status(sagaId), calls]).toEqual(['compensated', ['undo']]);
+  });
+
+  describe('of a saga behind its pivot of which one step has given up while a sibling goes on', () => {
+    const label = fragile();
+    const calls: string[] = [];
+    const slow = { ...QUICK, initialInterval: 600_000, maxInterval: 600_000 };
+
+    beforeEach(() => {
+      label.mended = false;
+      label.calls.length = 0;
+      calls.length = 0;
+    });
+
+    it('skips the sibling: the saga is parked with its error, by a worker, and can be retried', async () => {
+      const fork = saga({
+        ship: { run: () => undefined, pivot: true, dependsOn: [] },
+        label: { run: label.run, dependsOn: ['ship'] },
+        pack: { run: () => new Promise(() => undefined), dependsOn: ['ship'] },
+      });
+      const admin = await adminOf(world, fork);
+      const { sagaId } = await world.start(fork);
+      await world.clock.advance(100);
+      expect([await world.status(sagaId), label.calls.length]).toEqual(['running', 1]);
+      expect(await admin.skip(sagaId, 'pack', ADA)).toMatchObject({ before: 'running', after: 'running' });
+      await world.clock.until((await world.takeOver(sagaId, fork)).done);
+      expect(await world.result(sagaId)).toMatchObject({
+        status: 'parked',
+        error: { code: 'SAGAZ_NON_RETRYABLE', step: 'label' },
+      });
+      label.mended = true;
+      await admin.retry(sagaId, ADA);
+      expect((await world.finish(sagaId, fork)).status).toBe('completed');
+    });
+
+    it('retries what has given up together with the sibling in its long back-off: both get an attempt', async () => {
+      const paused = fragile(new Error('down'));
+      const fork = saga({
+        ship: { run: () => undefined, pivot: true, dependsOn: [] },
+        label: { run: label.run, dependsOn: ['ship'] },
+        pack: { run: paused.run, dependsOn: ['ship'], retry: slow },
+      });
+      const admin = await adminOf(world, fork);
+      const { sagaId } = await world.start(fork);
+      await world.clock.advance(1_000);
+      expect([await world.status(sagaId), paused.calls.length]).toEqual(['running', 1]);
+      paused.mended = label.mended = true;
+      expect(await admin.retry(sagaId, ADA)).toMatchObject({ before: 'running', after: 'running' });
+      await world.clock.until((await world.takeOver(sagaId, fork)).done);
+      expect([await world.status(sagaId), label.calls.length, paused.calls.length]).toEqual([
+        'completed',
+        2,
+        2,
+      ]);
+    });
+
+    it('retries one sibling while another one runs: what that one may have done is undone when the saga turns back', async () => {
+      const paused = fragile(new Error('down'));
+      const fork = saga({
+        ship: { run: () => undefined, pivot: true, dependsOn: [] },
+        label: { run: label.run, dependsOn: ['ship'] },
+        pack: { run: paused.run, dependsOn: ['ship'], retry: slow },
+        reserve: {
+          run: () => new Promise(() => undefined),
+          undo: ({ outcome }) => void calls.push(outcome),
+          dependsOn: ['ship'],
+        },
+      });
+      const admin = await adminOf(world, fork);
+      const { sagaId } = await world.start(fork);
+      await world.clock.advance(1_000);
+      await admin.retry(sagaId, ADA);
+      await admin.compensate(sagaId, ADA);
+      await world.clock.until((await world.takeOver(sagaId, fork)).done);
+      expect([await world.status(sagaId), calls]).toEqual(['compensated', ['unknown']]);
+    });
+  });
+
+  describe('of a saga whose living owner sits in a short back-off', () => {
+    const soon = { ...QUICK, maxAttempts: 20, initialInterval: 300, maxInterval: 300 };
+
+    it('turns it back, and the old owner begins no attempt any more', async () => {
+      const calls: string[] = [];
+      const definition = saga({
+        charge: {
+          run: () => {
+            calls.push('charge');
+            throw new Error('502');
+          },
+          undo: () => void calls.push('undo'),
+          retry: soon,
+        },
+      });
+      const admin = await adminOf(world, definition);
+      const { sagaId, done } = await world.start(definition);
+      await world.clock.advance(400);
+      expect(calls).toEqual(['charge', 'charge']);
+      await admin.compensate(sagaId, ADA);
+      await world.clock.advance(2_000);
+      expect(calls).toEqual(['charge', 'charge']);
+      await expect(done).rejects.toThrow(FencedError);
+      await world.clock.until((await world.takeOver(sagaId, definition)).done);
+      expect(calls).toEqual(['charge', 'charge', 'undo']);
+    });
+
+    it('resolves an undo that somebody has done by hand, and the old owner does not do it again', async () => {
+      const refund = fragile(new Error('bank is closed'));
+      const definition = saga(
+        { charge: { run: () => undefined, undo: refund.run }, ship: { run: fragile().run } },
+        { compensationRetry: soon },
+      );
+      const admin = await adminOf(world, definition);
+      const { sagaId, done } = await world.start(definition);
+      await world.clock.advance(100);
+      expect(refund.calls.length).toBe(1);
+      await admin.resolve(sagaId, 'charge', ADA);
+      refund.mended = true;
+      await world.clock.advance(2_000);
+      await expect(done).rejects.toThrow(FencedError);
+      expect(refund.calls.length).toBe(1);
+    });
   });
 
   it('skips a step that runs: what it may have done is undone when the saga turns back', async () => {

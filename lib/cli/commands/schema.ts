@@ -1,4 +1,4 @@
-import { migrationSql } from '../../persistence/typeorm/migrations/all-migrations.js';
+import { ALL_MIGRATIONS, migrationSql } from '../../persistence/typeorm/migrations/all-migrations.js';
 import type { Command } from '../command.js';
 import { UsageError } from '../usage.error.js';
 
@@ -52,10 +52,12 @@ const sql: Command = {
   },
 };
 
+const newest = ALL_MIGRATIONS.length;
+
 function versionOf(name: string, given: unknown): number | undefined {
   if (given === undefined) return undefined;
-  if (typeof given === 'string' && /^\d{1,6}$/.test(given)) return Number(given);
-  throw new UsageError(`--${name}: expected the number of a migration`);
+  if (typeof given === 'string' && /^\d{1,6}$/.test(given) && Number(given) <= newest) return Number(given);
+  throw new UsageError(`--${name}: expected the number of a migration, 0 to ${newest}`);
 }
 
 export const SCHEMA_COMMANDS: readonly Command[] = [migrate, check, sql];

@@ -1,5 +1,5 @@
 import type { Clock } from '../../runtime/clock.js';
-import { InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
+import { factsOfCancel, InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
 import type { CancelAnswer, SagaStorage } from '../../saga/saga-storage.js';
 import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
 import { isEnded } from '../../saga/state/saga-status.js';
@@ -19,17 +19,18 @@ export class MemoryInterventionStorage extends InterventionStorage {
     const { sagaId, seen, audit } = intervention;
     const row = this.database.sagas.get(sagaId);
     const same = row?.epoch === seen.epoch && row.status === seen.status && row.journal.length === seen.seq;
-    if (!row || !same) return Promise.resolve(false);
+    if (!row || !same || (intervention.launchesPivot && row.cancelRequested)) return Promise.resolve(false);
     this.take(row, intervention);
     this.database.note(audit, this.clock.now());
     return Promise.resolve(true);
   }
 
   async cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer> {
-    const status = this.database.sagas.get(sagaId)?.status;
+    const row = this.database.sagas.get(sagaId);
+    const isNew = row && row.status !== 'compensating' && !row.cancelRequested;
     const answer = await this.sagas.requestCancel(sagaId);
-    if (answer === 'requested' && status !== undefined)
-      this.database.note({ ...audit, before: { status } }, this.clock.now());
+    if (answer === 'requested' && isNew)
+      this.database.note({ ...audit, ...factsOfCancel(row) }, this.clock.now());
     return answer;
   }
 

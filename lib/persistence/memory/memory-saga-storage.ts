@@ -10,6 +10,7 @@ import {
   type CreatedSaga,
   type LateResult,
   type ListQuery,
+  type HeldSaga,
   type KnownSignals,
   type NewSaga,
   type NewSignal,
@@ -155,6 +156,12 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
     const wanted = (row: MemorySaga | undefined) => row?.cancelRequested === true && row.status === 'running';
     return Promise.resolve(sagaIds.filter((id) => wanted(this.database.sagas.get(id))));
+  }
+
+  taken(held: readonly HeldSaga[]): Promise<readonly string[]> {
+    const { sagas } = this.database;
+    const gone = held.filter(({ sagaId, epoch }) => (sagas.get(sagaId)?.epoch ?? epoch) > epoch);
+    return Promise.resolve(gone.map(({ sagaId }) => sagaId));
   }
 
   signal(signal: NewSignal): Promise<SignalAnswer> {
@@ -372,9 +379,10 @@ function keyOf(name: string, idempotencyKey: string): string {
   return JSON.stringify([name, idempotencyKey]);
 }
 
-function rowOf({ saga, status, epoch, startedAt, endedAt, results, error }: MemorySaga): SagaRow {
+function rowOf(row: MemorySaga): SagaRow {
+  const { saga, status, epoch, cancelRequested, startedAt, endedAt, results, error } = row;
   const { sagaId, name, version, definition, tags, correlationId, launch } = saga;
-  const now = { status, epoch, startedAt, endedAt, results, error };
+  const now = { status, epoch, cancelRequested, startedAt, endedAt, results, error };
   return { sagaId, name, version, definition, tags, correlationId, launch, ...now };
 }
 

@@ -1,21 +1,27 @@
 import type { DataSource } from 'typeorm';
 import { isUuid } from '../../events/uuid-v7.js';
-import { InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
+import { factsOfCancel, InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
 import type { CancelAnswer } from '../../saga/saga-storage.js';
 import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
-import { isEnded } from '../../saga/state/saga-status.js';
+import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
 import { note, type Query } from './audit.js';
 import type { Tables } from './identifiers.js';
 import * as sql from './sql/admin-sql.js';
-import { requestCancelSql, statusSql } from './sql/saga-sql.js';
+import { requestCancelSql } from './sql/saga-sql.js';
 
 interface Settings {
   readonly engine: DataSource;
   readonly tables: Tables;
 }
 
+/** A bigint comes as a text. */
 interface Row {
   readonly epoch: string;
+}
+
+interface Cancelling extends Row {
+  readonly status: SagaStatus;
+  readonly known: boolean;
 }
 
 /** Changes by operators, in PostgreSQL: each in one transaction, which holds the row of its saga. */
@@ -38,11 +44,12 @@ export class TypeOrmInterventionStorage extends InterventionStorage {
     if (!isUuid(sagaId)) return Promise.resolve('not_found');
     const { tables } = this.settings;
     return this.inTransaction(async (query) => {
-      const [before] = await query<{ status: string }[]>(statusSql(tables), [sagaId]);
-      if (!before) return 'not_found';
+      const [row] = await query<Cancelling[]>(sql.cancellingSql(tables), [sagaId]);
+      if (!row) return 'not_found';
       const [rows = []] = await query<unknown[][]>(requestCancelSql(tables), [sagaId]);
       if (rows.length === 0) return 'too_late';
-      await note(query, tables, { ...audit, before: { status: before.status } });
+      const facts = factsOfCancel({ status: row.status, epoch: Number(row.epoch) });
+      if (!row.known) await note(query, tables, { ...audit, ...facts });
       return 'requested';
     });
   }

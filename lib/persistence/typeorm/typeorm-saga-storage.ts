@@ -10,6 +10,7 @@ import {
   type CreatedSaga,
   type LateResult,
   type ListQuery,
+  type HeldSaga,
   type KnownSignals,
   type NewSaga,
   type NewSignal,
@@ -35,6 +36,14 @@ import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
 import { MOST_COUNTED } from './outbox-counts.js';
 import { lockKeysSql } from './sql/outbox-sql.js';
+import {
+  headersOf,
+  withDates,
+  type StoredRow,
+  type JournalRow,
+  type SignalRow,
+  type ClaimedRow,
+} from './saga-rows.js';
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
@@ -183,6 +192,13 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
 
   async cancelRequested(sagaIds: readonly string[]): Promise<readonly string[]> {
     const rows = await this.rows<{ id: string }>(this.settings.engine, sql.cancelRequestedSql, [sagaIds]);
+    return rows.map(({ id }) => id);
+  }
+
+  async taken(held: readonly HeldSaga[]): Promise<readonly string[]> {
+    if (held.length === 0) return [];
+    const parameters = [held.map(({ sagaId }) => sagaId), held.map(({ epoch }) => epoch)];
+    const rows = await this.rows<{ id: string }>(this.settings.engine, sql.takenSql, parameters);
     return rows.map(({ id }) => id);
   }
 
@@ -356,43 +372,4 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
       : on.query(sqlText, parameters));
     return rows as T[];
   }
-}
-
-function headersOf(text: string | null | undefined): ClaimedSaga['headers'] {
-  return text ? (JSON.parse(text) as Record<string, string>) : undefined;
-}
-
-/** A bigint comes as a text. */
-interface StoredRow extends Omit<SagaRow, 'epoch'> {
-  readonly epoch: string;
-}
-
-/** Whatever types the application has set for timestamps. */
-function withDates(row: StoredRow): SagaRow {
-  const epoch = Number(row.epoch);
-  return { ...row, epoch, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
-}
-
-interface JournalRow extends Omit<JournalEntry, 'epoch' | 'ageMs' | 'at'> {
-  readonly atMs: number;
-  readonly sagaId: string;
-  readonly epoch: string;
-  readonly ageMs: string;
-}
-
-interface SignalRow {
-  readonly accepted: boolean;
-  readonly early: boolean;
-  readonly known: boolean;
-}
-
-interface ClaimedRow extends Omit<
-  ClaimedSaga,
-  'epoch' | 'ageMs' | 'silentMs' | 'deadlineInMs' | 'input' | 'headers' | 'journal' | 'signals'
-> {
-  readonly signalSeq: number;
-  readonly epoch: string;
-  readonly ageMs: string;
-  readonly silentMs: string | null;
-  readonly deadlineInMs: string | null;
 }

@@ -33,12 +33,11 @@ export function lostOutcome(step: StepState, transactional: boolean): Outcome {
 /** A failed step gets all its attempts again; the back-off of one that is still tried is over. */
 function stepRetried(_: SagaDefinition, draft: Draft, { step: name }: JournalEntry): void {
   changeStep(draft, name ?? '', (step) => {
-    if (step.status === 'failed') return { ...step, status: 'started', launches: 0, pause: undefined };
-    // Not without a pause: it was not running when its process was fenced.
+    // Not without a pause: it was not running when its process was fenced, as a sibling may have been.
+    if (step.status === 'failed')
+      return { ...step, status: 'started', launches: 0, pause: { leftMs: OVER_MS, elapsedMs: 0 } };
     return step.pause ? { ...step, pause: { ...step.pause, leftMs: OVER_MS } } : step;
   });
-  // Nothing of a parked saga was running.
-  if (draft.status === 'parked') draft.released = true;
   unpark(draft);
 }
 

@@ -8,6 +8,7 @@ import type { SagaRegistry } from '../definition/saga-registry.js';
 import {
   OWN_AGE_MS,
   type ClaimedSaga,
+  type HeldSaga,
   type KnownSignals,
   type LateResult,
   type StoredSignal,
@@ -113,6 +114,8 @@ export class SagaExecutor {
    */
   accept(saga: ClaimedSaga, span?: OpenSpan): void {
     this.lostAt.delete(saga.sagaId);
+    // What still runs under an older claim has lost the saga, though to this very process.
+    this.takenFrom({ sagaId: saga.sagaId, epoch: saga.epoch - 1 });
     const over = this.run(saga, span).finally(() => {
       const full = this.room <= 0;
       if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
@@ -137,9 +140,16 @@ export class SagaExecutor {
       .catch(() => undefined);
   }
 
-  /** An operator has taken a saga; what runs of it elsewhere learns of that with its next write. */
-  takenFrom(sagaId: string): void {
-    this.runners.get(sagaId)?.lostTrack(new FencedError(`an operator has taken saga ${sagaId}`));
+  /** The claims under which sagas run here. */
+  get claims(): readonly HeldSaga[] {
+    return [...this.runners.values()].map(({ saga: { sagaId, epoch } }) => ({ sagaId, epoch }));
+  }
+
+  /** A saga was taken, from the claim of this epoch or an earlier one. One that this process has claimed since goes on. */
+  takenFrom({ sagaId, epoch }: HeldSaga): void {
+    const runner = this.runners.get(sagaId);
+    if (runner && runner.saga.epoch <= epoch)
+      runner.lostTrack(new FencedError(`saga ${sagaId} was taken from this process`));
   }
 
   /** Sagas that run here although one of their steps waits for a signal, with how many signals of theirs are known. */

@@ -62,10 +62,12 @@ export function endOf(
 
 function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailure | undefined {
   const { failure, status } = state;
-  if (status !== 'failed' || !failure)
-    return failure && { ...withoutOutcome(failure), ...pivotStands(state) };
+  if (status !== 'failed' || !failure) {
+    const standing = status === 'compensated' ? standingPivot(state) : [];
+    return failure && { ...withoutOutcome(failure), ...(standing.length > 0 && { standing }) };
+  }
   const gaveUp = failedUndos(state);
-  const standing = new Set([...gaveUp, ...openUndos(definition, state)]);
+  const standing = new Set([...gaveUp, ...openUndos(definition, state), ...standingPivot(state)]);
   const undone = gaveUp
     .map((name) => `undo of ${name} gave up: ${stateOf(state, name).undoFailure?.message}`)
     .join('; ');
@@ -75,11 +77,10 @@ function failureOfSaga(definition: SagaDefinition, state: SagaState): SagaFailur
 }
 
 /** A saga that an operator has turned back behind its point of no return: nothing undoes that. */
-function pivotStands(state: SagaState): Pick<SagaFailure, 'standing'> {
+function standingPivot(state: SagaState): readonly string[] {
   const { pivot } = state.definition.graph;
   const outcome = pivot === undefined ? undefined : stateOf(state, pivot).outcome;
-  const stands = state.status === 'compensated' && outcome !== undefined && outcome !== 'failed';
-  return pivot !== undefined && stands ? { standing: [pivot] } : {};
+  return pivot === undefined || outcome === undefined || outcome === 'failed' ? [] : [pivot];
 }
 
 function withoutOutcome({ code, message, step }: SagaFailure): SagaFailure {

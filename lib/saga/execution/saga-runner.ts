@@ -104,17 +104,15 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     readonly definition: SagaDefinition,
     private readonly settings: RunnerSettings,
   ) {
-    const { storage, clock, log, maxResultBytes, events } = settings;
-    this.storage = storage;
+    const { clock, events } = settings;
+    ({ storage: this.storage, log: this.log, maxResultBytes: this.maxResultBytes } = settings);
     this.clock = clock;
-    this.log = log;
-    this.maxResultBytes = maxResultBytes;
     this.reach = settings.reach;
     this.title = `saga ${saga.name} ${saga.sagaId}`;
     this.reporter = new SagaReporter(saga, settings.telemetry, clock);
     this.trace = new SagaTrace(saga, settings.tracing);
     this.contexts = new ContextFactory(saga, events, { now: clock.now(), trace: this.trace });
-    this.journal = new SagaJournal(saga, definition, storage, this);
+    this.journal = new SagaJournal(saga, definition, this.storage, this);
     this.deaths = deathsOf(saga, this.journal.state);
     this.jobs = new ActiveJobs(definition.options, clock);
     if (definition.gates.size > 0)
@@ -170,6 +168,11 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   requireLease(): void {
     if (this.settings.identity.remainingMs() > 0) return;
     throw new FencedError(`${this.title}: the lease of this process has run out`);
+  }
+
+  async requireOwnership(): Promise<void> {
+    if ((await this.storage.taken([this.saga])).length === 0) return;
+    throw new FencedError(`${this.title} was taken from this process`);
   }
 
   lostActionMs(step: StepDefinition): number {

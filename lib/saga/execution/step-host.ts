@@ -30,6 +30,11 @@ export interface StepHost {
   readonly halting: boolean;
   /** @throws FencedError when the lease of this process has run out: somebody else may run the saga */
   requireLease(): void;
+  /**
+   * Asks the storage, before something begins after a pause in which nothing was written.
+   * @throws FencedError when the saga is not this owner's any more
+   */
+  requireOwnership(): Promise<void>;
   /** Milliseconds until the action of a process that was lost can no longer be under way. */
   lostActionMs(step: StepDefinition): number;
   /** Milliseconds that are left of the pause that the journal holds for a step. */

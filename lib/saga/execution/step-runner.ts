@@ -123,10 +123,23 @@ export class StepRunner {
     await this.pause(delayMs, isLong);
   }
 
-  /** Ends early when there is nothing left to wait for. @param written whether the journal holds it */
-  private pause(ms: number, written = false): Promise<void> {
+  /**
+   * Ends early when there is nothing left to wait for.
+   * @param written whether the journal holds it
+   * @throws FencedError when the saga was taken meanwhile: nothing may begin after it
+   */
+  private async pause(ms: number, written = false): Promise<void> {
+    if (ms <= 0 || !this.mayBegin) return;
+    await this.rest(ms, written);
+    if (this.mayBegin) await this.host.requireOwnership();
+  }
+
+  private get mayBegin(): boolean {
+    return !this.host.halting && this.control.mayContinue && !this.late;
+  }
+
+  private rest(ms: number, written: boolean): Promise<void> {
     const { host, control } = this;
-    if (ms <= 0 || host.halting || !control.mayContinue || this.late) return Promise.resolve();
     return new Promise((resolve) => {
       const end = () => {
         cancel();

@@ -33,6 +33,7 @@ export class SagaWorker {
 
   constructor(private readonly settings: SagaWorkerSettings) {
     const round = async () => {
+      await this.letGoOfTaken();
       await this.cancel();
       await this.lookForSignals();
       return (await this.claim(CLAIM_CHUNK)) === CLAIM_CHUNK;
@@ -77,6 +78,14 @@ export class SagaWorker {
     executor.stop();
     await within(clock, timeoutMs * ABORT_SHARE, idle);
     return executor.leftRunning;
+  }
+
+  /** Stops what an operator or another process has taken: it may be in the midst of a handler, or of a pause. */
+  private async letGoOfTaken(): Promise<void> {
+    const { executor, storage } = this.settings;
+    const { claims } = executor;
+    const taken = new Set(claims.length > 0 ? await storage.taken(claims) : []);
+    for (const claim of claims) if (taken.has(claim.sagaId)) executor.takenFrom(claim);
   }
 
   /** Turns back what somebody else wants cancelled. */

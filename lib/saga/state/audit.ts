@@ -1,6 +1,9 @@
 /** What operators do. */
-export type AdminAction =
-  'retry' | 'skip' | 'resolve' | 'compensate' | 'resume' | 'cancel' | 'requeue' | 'discard' | 'republish';
+export const ADMIN_ACTIONS = [
+  ...(['retry', 'skip', 'resolve', 'compensate', 'resume', 'cancel'] as const),
+  ...(['requeue', 'discard', 'republish'] as const),
+] as const;
+export type AdminAction = (typeof ADMIN_ACTIONS)[number];
 
 /** What is noted of an action before it is known what it changes. */
 export interface NewAudit {

@@ -25,7 +25,8 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
-        TypeOrmModule.forRoot({ type: 'postgres', url: config.DATABASE_URL }),
+        // Small: sixteen relays and the API share the sessions of one server.
+        TypeOrmModule.forRoot({ type: 'postgres', url: config.DATABASE_URL, poolSize: 5 }),
         PrometheusModule.register(),
         SagazPrometheusModule.forRoot(),
         TerminusModule,

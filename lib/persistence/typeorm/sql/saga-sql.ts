@@ -83,9 +83,6 @@ SET cancel_requested_at = CASE WHEN status = 'compensating' THEN cancel_requeste
 WHERE id = $1 AND (status = 'compensating' OR (status IN ('pending', 'running', 'waiting') AND NOT pivot_launched))
 RETURNING id`;
 
-/** Waits for a write that is under way, and holds the row until the end of the transaction. */
-export const statusSql = (t: Tables) => `SELECT status FROM ${t.instance} WHERE id = $1 FOR NO KEY UPDATE`;
-
 /** Whether a signal is of use to the saga: it goes forward, or may again. */
 const SIGNALLED = `'pending', 'running', 'waiting', 'parked'`;
 
@@ -122,6 +119,11 @@ export const findKeySql = (t: Tables) =>
 /** By primary key. */
 export const cancelRequestedSql = (t: Tables) => `
 SELECT id FROM ${t.instance} WHERE id = ANY($1::uuid[]) AND status = 'running' AND cancel_requested_at IS NOT NULL`;
+
+/** By primary key. */
+export const takenSql = (t: Tables) => `
+SELECT i.id FROM unnest($1::uuid[], $2::bigint[]) AS held (id, epoch)
+JOIN ${t.instance} i ON i.id = held.id AND i.epoch > held.epoch`;
 
 export const saveDefinitionSql = (t: Tables) => `
 INSERT INTO ${t.definition} (name, version, hash, plan) VALUES ($1, $2, $3, $4::jsonb)
@@ -202,7 +204,8 @@ export const endedSql = (t: Tables) => `
 SELECT w.id FROM unnest($1::uuid[]) AS w (id) LEFT JOIN ${t.instance} i ON i.id = w.id
 WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked')`;
 
-const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.definition, i.status, i.epoch, i.tags, i.correlation_id AS "correlationId", i.launch,
+const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.definition, i.status, i.epoch, i.tags,
+  i.cancel_requested_at IS NOT NULL AS "cancelRequested", i.correlation_id AS "correlationId", i.launch,
   i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error`;
 
 export const findSagaSql = (t: Tables) => `

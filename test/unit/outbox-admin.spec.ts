@@ -1,0 +1,45 @@
+import { OutboxAdmin } from '../../lib/admin/outbox-admin.js';
+import { SagaInputError } from '../../lib/index.js';
+import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
+import { FakeClock } from '../support/fake-clock.js';
+
+/** Real storages, and the filters that reach them. */
+function adminOf() {
+  const { retries, outbox } = memoryPersistence(new FakeClock());
+  const reached: unknown[] = [];
+  const noting = <T extends object>(storage: T): T =>
+    new Proxy(storage, {
+      get: (target, name) => (filter: unknown, audit: unknown) => {
+        reached.push(filter);
+        return (Reflect.get(target, name) as (...args: unknown[]) => unknown).call(target, filter, audit);
+      },
+    });
+  return { admin: new OutboxAdmin({ retries: noting(retries), outbox: noting(outbox) }), reached };
+}
+
+describe('a change of events', () => {
+  it.each<[object, string]>([
+    [{}, 'name eventIds'],
+    [{ type: null }, 'name eventIds'],
+    [{ limit: 10 }, 'there is no field "limit"'],
+    [{ eventIDs: ['x'] }, 'there is no field "eventIDs"; did you mean "eventIds"?'],
+    [{ eventIds: 'abc' }, 'eventIds: expected ids of events'],
+    [{ type: '\u0000' }, 'type: expected a text without the character NUL'],
+    [{ key: 7 }, 'key: expected a text'],
+  ])('is refused that would mean everything, or nothing that is known: %j', async (filter, message) => {
+    const { admin, reached } = adminOf();
+    for (const change of ['discard', 'requeue', 'republish'] as const) {
+      const refused = admin[change](filter);
+      await expect(refused).rejects.toThrow(SagaInputError);
+      await expect(refused).rejects.toThrow(message);
+    }
+    expect(reached).toEqual([]);
+  });
+
+  it('hands on nothing but what was said', async () => {
+    const { admin, reached } = adminOf();
+    const filter = { type: 'order.poison', key: null, destination: undefined } as unknown as { type: string };
+    await admin.discard(filter);
+    expect(reached).toEqual([{ type: 'order.poison' }]);
+  });
+});
