@@ -85,6 +85,8 @@ describe('SagazOpenTelemetryModule', () => {
       providers: [OrderSaga],
       controllers: [Mail],
       imports: [SagazOpenTelemetryModule.forRoot()],
+      // On a busy machine a short one may run out, and a takeover has spans of its own.
+      sagaz: { worker: { lease: '10s' } },
     });
   });
   beforeEach(() => {

@@ -34,6 +34,11 @@ export async function startApplication(options: TestApplicationOptions): Promise
   if (broker.kind === 'memory') app.connectMicroservice({ strategy: new InMemoryTransport(broker) });
   for (const microservice of options.microservices ?? []) app.connectMicroservice(microservice);
   await app.init();
-  await app.startAllMicroservices();
+  try {
+    await app.startAllMicroservices();
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
   return app;
 }
