@@ -109,7 +109,10 @@ for (const [service, name, start] of [
         application.query<unknown[]>(
           'SELECT 1 FROM saga_outbox UNION ALL SELECT 1 FROM saga_outbox_retry UNION ALL SELECT 1 FROM saga_outbox_dead_letter',
         );
-      await until(async () => (await left()).length === 0, 60_000);
+      await until(async () => (await left()).length === 0, 120_000).catch(async (error: unknown) => {
+        const dead = 'SELECT reason, count(*)::int FROM saga_outbox_dead_letter GROUP BY 1';
+        throw new Error(`left: ${JSON.stringify(await application.query(dead))}`, { cause: error });
+      });
 
       const first = new Map<number, string>();
       await server.read('counted', ({ payload, headers }) => {
@@ -124,5 +127,5 @@ for (const [service, name, start] of [
       });
       expect(inversions).toEqual([]);
       await stopSagaProcesses();
-    }, 180_000);
+    }, 300_000);
   });
