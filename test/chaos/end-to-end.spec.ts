@@ -35,7 +35,7 @@ import { INBOX, TAKEN_TABLE, Takers, type Counted } from './support/takers.js';
 import type { WorkerProcess } from './support/worker-process.js';
 
 const FULL = process.env['CHAOS_FULL'] === '1';
-const EVENTS = FULL ? 10_000 : 1_500;
+const EVENTS = FULL ? 10_000 : 1_000;
 /** For each fact that is waited for. */
 const PATIENCE_MS = FULL ? 600_000 : 120_000;
 const EVENTS_OF_SAGA = 5;
