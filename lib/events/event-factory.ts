@@ -71,7 +71,7 @@ function makeRecord(
     aggregateType: event.aggregateType ?? null,
     aggregateId: event.aggregateId ?? null,
     payload,
-    headers: JSON.stringify({ ...origin.headers, ...event.headers }),
+    headers: JSON.stringify(Object.assign({}, origin.headers, event.headers)),
     ...(delayMs > 0 && { delayMs }),
   };
 }
@@ -110,7 +110,10 @@ function timeFault({ delay, availableAt }: OutboxEventInput): EventFault | undef
 
 /** PostgreSQL refuses some texts; telling it here names the field. */
 function textFault(event: OutboxEventInput): EventFault | undefined {
-  const checked = toJsonText({ ...event, payload: undefined, availableAt: undefined }, 'event');
+  const checked = toJsonText(
+    Object.assign({}, event, { payload: undefined, availableAt: undefined }),
+    'event',
+  );
   return checked.ok ? undefined : invalid(checked.path.replace(/^event\./, ''), checked.reason).fault;
 }
 

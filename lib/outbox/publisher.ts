@@ -162,6 +162,6 @@ class OutboxItem implements PublishItem {
     const { eventId: id, type, key, headers, createdMs, stampedMs } = this.#event;
     const own = headers === '{}' ? {} : (JSON.parse(headers) as Record<string, string>);
     const stamp = typeof stampedMs === 'number' ? { stampedAt: new Date(stampedMs).toISOString() } : {};
-    return { ...own, id, type, key, occurredAt: new Date(createdMs).toISOString(), ...stamp };
+    return Object.assign(own, { id, type, key, occurredAt: new Date(createdMs).toISOString() }, stamp);
   }
 }

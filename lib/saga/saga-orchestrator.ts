@@ -232,7 +232,11 @@ export class SagaOrchestrator<Tx = unknown> {
     const sagaId = uuidV7();
     const attributes = sagaAttributes({ sagaId, name, version });
     const span = tracing?.begin({ name: `saga ${name}`, attributes });
-    const fresh = this.newSaga(definition, input, { ...options, sagaId, headers: span?.headers });
+    const fresh = this.newSaga(
+      definition,
+      input,
+      Object.assign({}, options, { sagaId, headers: span?.headers }),
+    );
     const stored = this.stored.has(definition) ? undefined : () => this.storeDefinition(definition);
     return this.create(fresh, options.manager, { span, before: stored });
   }

@@ -44,8 +44,8 @@ export class KafkaBroker extends MessageBroker {
     const outcomes: (PublishOutcome | undefined)[] = batch.map(() => undefined);
     const { topicPrefix, envelope } = this.options;
     const messages = batch.map((item, index) => ({
-      ...kafkaMessage(item, `${topicPrefix}${item.type}`, envelope),
       index,
+      ...kafkaMessage(item, `${topicPrefix}${item.type}`, envelope),
     }));
     try {
       for (const request of requestsOf(messages)) await this.send(request, { outcomes, signal });

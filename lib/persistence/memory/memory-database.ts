@@ -97,7 +97,7 @@ export class MemoryDatabase {
   /** @param now by the monotonic clock */
   addEvents(records: readonly OutboxRecord[], now: number): void {
     for (const { delayMs, ...record } of records) {
-      const event = { ...record, id: ++this.lastEventId, createdMs: Date.now() };
+      const event = { id: ++this.lastEventId, createdMs: Date.now(), ...record };
       if (delayMs === undefined) this.events.set(event.id, event);
       else this.postpone({ ...event, stampedMs: event.createdMs + delayMs }, now + delayMs);
     }

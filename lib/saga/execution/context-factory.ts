@@ -38,7 +38,7 @@ export class ContextFactory implements ContextSource {
     this.input = input;
     this.trace = trace;
     const sagaStartedAt = new Date(now - ageMs).toISOString();
-    this.headers = Object.freeze({ ...headers, sagaId, sagaStartedAt, correlationId });
+    this.headers = Object.freeze(Object.assign({}, headers, { sagaId, sagaStartedAt, correlationId }));
   }
 
   action(attempt: Attempt, own: AttemptSignal, state: SagaState): StepContext {
@@ -56,7 +56,7 @@ export class ContextFactory implements ContextSource {
   publish(attempt: Attempt, event: OutboxEventInput): Promise<string> {
     if (attempt.settled) return Promise.reject(new TransactionRequiredError(TOO_LATE));
     const { sagaId: key } = this;
-    const headers = { ...this.headers, ...this.trace.active() };
+    const headers = Object.assign({}, this.headers, this.trace.active());
     const made = makeEvent(event, this.events, { key, headers });
     if ('fault' in made) return Promise.reject(eventError(event.type, made.fault));
     attempt.events.push(...made.records);

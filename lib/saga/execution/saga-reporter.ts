@@ -50,7 +50,7 @@ export class SagaReporter {
   }
 
   fenced(message: string): void {
-    this.telemetry.emit('saga.fenced', () => ({ ...this.who(), message }));
+    this.telemetry.emit('saga.fenced', () => ({ message, ...this.who() }));
   }
 
   waiting(): void {
@@ -58,17 +58,17 @@ export class SagaReporter {
   }
 
   overdue(code: string): void {
-    this.telemetry.emit('saga.overdue', () => ({ ...this.who(), code, standing: [] }));
+    this.telemetry.emit('saga.overdue', () => ({ code, standing: [], ...this.who() }));
   }
 
   attemptBegins({ mode, step }: StepJob, attempt: number): void {
     if (mode === 'undo') return;
-    this.telemetry.emit('step.started', () => ({ ...this.of(), step: step.name, attempt }));
+    this.telemetry.emit('step.started', () => ({ step: step.name, attempt, ...this.of() }));
   }
 
   retrying({ mode, step }: StepJob, how: Retrying): void {
     const name = mode === 'undo' ? 'undo.retrying' : 'step.retrying';
-    this.telemetry.emit(name, () => ({ ...this.of(), step: step.name, ...how }));
+    this.telemetry.emit(name, () => ({ step: step.name, ...how, ...this.of() }));
   }
 
   written({ entries, facts, before, end }: Written, after: SagaState): void {
@@ -88,7 +88,7 @@ export class SagaReporter {
       const failed = kind === 'step_failed' || kind === 'undo_failed';
       const code = failed ? (JSON.parse(data ?? '{}') as Partial<FailureRecord>).code : undefined;
       const { outcome = 'failed' } = stateOf(after, name);
-      return { ...this.of(), step: name, attempt, durationMs, outcome, code };
+      return { step: name, attempt, durationMs, outcome, code, ...this.of() };
     });
   }
 
@@ -98,7 +98,7 @@ export class SagaReporter {
     const name: SagazEventName = `saga.${status}`;
     this.telemetry.emit(name, () => {
       const { code = '', standing = [] } = (JSON.parse(error ?? 'null') as Partial<SagaFailure> | null) ?? {};
-      const ended = { ...this.who(), durationMs, code: status === 'completed' ? undefined : code };
+      const ended = { durationMs, code: status === 'completed' ? undefined : code, ...this.who() };
       return status === 'failed' || status === 'parked' ? { ...ended, code, standing } : ended;
     });
   }

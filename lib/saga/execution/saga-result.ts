@@ -123,10 +123,10 @@ export function resultOf<R>(row: ResultRow): SagaResult<R> | undefined {
     durationMs: Math.max(0, endedAt.getTime() - startedAt.getTime()),
   };
   const results = JSON.parse(row.results ?? '{}') as R;
-  if (status === 'completed') return { ...base, status, results };
+  if (status === 'completed') return { status, results, ...base };
   const error = (JSON.parse(row.error ?? 'null') as SagaFailure | null) ?? {
     code: 'ERROR',
     message: 'unknown',
   };
-  return { ...base, status, results, error };
+  return { status, results, error, ...base };
 }

@@ -15,7 +15,7 @@ export class SagaTrace {
   /** @param begun the span of its start; without it this run goes on with what another one began */
   begin(begun: OpenSpan | undefined): void {
     const { headers: parent, name, epoch } = this.saga;
-    const attributes = { ...sagaAttributes(this.saga), 'sagaz.saga.epoch': epoch };
+    const attributes = { 'sagaz.saga.epoch': epoch, ...sagaAttributes(this.saga) };
     this.span = begun ?? this.tracing.begin({ name: `saga ${name}`, parent, continues: true, attributes });
   }
 
@@ -31,8 +31,9 @@ export class SagaTrace {
     if (!span?.recorded) return span ? span.run(work) : work();
     const name = `${mode === 'undo' ? 'undo' : 'step'} ${step.name}`;
     const attributes = {
+      'sagaz.step.name': step.name,
+      'sagaz.step.attempt': number,
       ...sagaAttributes(this.saga),
-      ...{ 'sagaz.step.name': step.name, 'sagaz.step.attempt': number },
     };
     return spanning(span.child({ name, attributes }), work);
   }

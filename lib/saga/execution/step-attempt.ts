@@ -99,7 +99,11 @@ export class StepAttempt {
     const { timeoutMs, place } = job;
     const graceMs = host.definition.options.settleGrace;
     return attemptOnce(handler, {
-      ...{ timeoutMs, graceMs, place, control, clock: host.clock },
+      timeoutMs,
+      graceMs,
+      place,
+      control,
+      clock: host.clock,
       late: (value) => late(this.returned(attempt, value)),
     });
   }
