@@ -284,16 +284,17 @@ export class OutboxWorker {
   }
 
   private async publish<E extends Publishable>(events: readonly E[]): Promise<readonly PublishedGroup<E>[]> {
-    const { identity, publisher, telemetry, clock } = this.settings;
+    const { identity, publisher, telemetry, clock, leaseMs } = this.settings;
     if (events.length === 0) return [];
     const remainingMs = identity.remainingMs();
     // Whoever has lost the lease while it was reading publishes nothing more: another may have begun to.
     if (remainingMs <= 0 || identity.id !== this.name) throw new Error(LEASE_LOST);
     const beganAt = clock.monotonic();
     const trace = new PublishTrace(this.tracing, events);
-    const groups = trace.end(await publisher.publish(trace.events, remainingMs));
-    for (const { destination, events: sent, outcomes, outage } of groups) {
-      this.judge(destination, outage);
+    const limits = { limitMs: remainingMs, fairMs: leaseMs / 2 };
+    const groups = trace.end(await publisher.publish(trace.events, limits));
+    for (const { destination, events: sent, outcomes, outage, cutShort } of groups) {
+      if (!cutShort) this.judge(destination, outage);
       const count = outcomes.filter((outcome) => outcome?.status === 'ok').length;
       const durationMs = clock.monotonic() - beganAt;
       if (count === 0) continue;

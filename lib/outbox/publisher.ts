@@ -30,6 +30,16 @@ export interface PublishedGroup<E> {
   readonly outcomes: readonly (PublishOutcome | undefined)[];
   /** Why the destination as a whole took nothing: its events are not to blame. */
   readonly outage: string | undefined;
+  /** There was too little time to blame anybody for: what has no outcome is to be tried again as if it never had been. */
+  readonly cutShort?: true;
+}
+
+/** How long a batch may take. */
+export interface PublishLimits {
+  /** The most time there is, such as what is left of a lease. */
+  readonly limitMs: number;
+  /** A limit below this says nothing of a destination that does not answer within it. */
+  readonly fairMs: number;
 }
 
 /** How long, and at most a tenth of the outer limit, a broker may take after the time-out to say which events it took before it. */
@@ -39,6 +49,7 @@ const PING_TIMEOUT_MS = 2_000;
 
 interface Time {
   readonly ms: number;
+  readonly isFair: boolean;
   readonly graceMs: number;
 }
 
@@ -49,6 +60,8 @@ interface Answer {
   readonly reason: string;
   /** It did not answer in time. */
   readonly silent: boolean;
+  /** Its time was up, and was too short. */
+  readonly cutShort: boolean;
 }
 
 /** Hands batches to their destinations and finds out what became of each event. Never throws. */
@@ -59,16 +72,15 @@ export class Publisher {
     private readonly clock: Clock,
   ) {}
 
-  /**
-   * Destinations do not wait for each other.
-   * @param limitMs the most time there is, such as what is left of a lease
-   */
+  /** Destinations do not wait for each other. */
   publish<E extends Publishable>(
     events: readonly E[],
-    limitMs = Infinity,
+    { limitMs, fairMs }: PublishLimits,
   ): Promise<readonly PublishedGroup<E>[]> {
     const groups = groupBy(events, ({ destination }) => destination);
-    const time = { ms: Math.min(this.timeoutMs, limitMs), graceMs: Math.min(PARTIAL_GRACE_MS, limitMs / 10) };
+    const ms = Math.min(this.timeoutMs, limitMs);
+    const isFair = ms >= Math.min(this.timeoutMs, fairMs);
+    const time = { ms, isFair, graceMs: Math.min(PARTIAL_GRACE_MS, limitMs / 10) };
     return Promise.all([...groups].map(([name, group]) => this.publishTo(name, group, time)));
   }
 
@@ -81,7 +93,9 @@ export class Publisher {
     // Another process may have it: during a rolling deploy it would be wrong to give up its events.
     if (!target)
       return this.failed(destination, events, `no broker is named "${destination}" in this process`);
-    const { outcomes: given, reason, silent } = await this.answerOf(target, events, time);
+    const { outcomes: given, reason, silent, cutShort } = await this.answerOf(target, events, time);
+    if (cutShort)
+      return { destination, events, outcomes: settledOf(events, given), outage: undefined, cutShort };
     const unknown = { status: 'retryable' as const, reason };
     const isSlow = silent && events.length > 1;
     const outcomes = events.map((_, index) => given[index] ?? (isSlow ? undefined : unknown));
@@ -112,7 +126,7 @@ export class Publisher {
   private async answerOf(
     destination: Destination,
     events: readonly Publishable[],
-    { ms, graceMs }: Time,
+    { ms, isFair, graceMs }: Time,
   ): Promise<Answer> {
     const limit = new AbortController();
     const done = new AbortController();
@@ -126,15 +140,25 @@ export class Publisher {
     try {
       const outcomes = await Promise.race([work, expiry]);
       const silent = limit.signal.aborted;
+      const cutShort = silent && !isFair;
       const reason = silent ? `no answer within ${ms} ms` : 'the broker gave no outcome for this event';
-      return { outcomes: outcomes ?? [], reason, silent };
+      return { outcomes: outcomes ?? [], reason, silent, cutShort };
     } catch (error) {
-      return { outcomes: [], reason: errorText(error), silent: false };
+      const cutShort = limit.signal.aborted && !isFair;
+      return { outcomes: [], reason: errorText(error), silent: false, cutShort };
     } finally {
       done.abort();
       work.catch(() => undefined);
     }
   }
+}
+
+/** What is known for good: a failure of which the short time may be the cause is none. */
+function settledOf(
+  events: readonly unknown[],
+  given: readonly PublishOutcome[],
+): readonly (PublishOutcome | undefined)[] {
+  return events.map((_, n) => (given[n]?.status === 'retryable' ? undefined : given[n]));
 }
 
 /** Headers are put together when a broker asks for them first. */

@@ -268,14 +268,14 @@ class ScriptedDestination implements Destination {
 
   constructor(
     private readonly answer: (item: PublishItem) => PublishOutcome = () => OK,
-    private readonly whole?: (batch: readonly PublishItem[]) => unknown,
+    private readonly whole?: (batch: readonly PublishItem[], signal: AbortSignal) => unknown,
   ) {}
 
   publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
     this.signal = signal;
     this.batches.push(batch.map(({ type }) => type));
     this.items.push(...batch);
-    if (this.whole) return this.whole(batch) as Promise<readonly PublishOutcome[]>;
+    if (this.whole) return this.whole(batch, signal) as Promise<readonly PublishOutcome[]>;
     if (this.down) return Promise.reject(new Error('no connection'));
     return Promise.resolve(batch.map(this.answer));
   }
@@ -289,8 +289,8 @@ describe('Publisher', () => {
   function setUp(destinations: Record<string, Destination>) {
     const clock = new FakeClock();
     const publisher = new Publisher(new Map(Object.entries(destinations)), 1_000, clock);
-    const publish = async (events: readonly PendingEvent[], limitMs?: number) => {
-      const groups = await publisher.publish(events, limitMs);
+    const publish = async (events: readonly PendingEvent[], limitMs = Infinity, fairMs = 0) => {
+      const groups = await publisher.publish(events, { limitMs, fairMs });
       const found = groups.flatMap((group) => group.events.map((event, n) => ({ event, group, n })));
       return events.map((wanted) => {
         const { group, n } = found.find(({ event }) => event === wanted) ?? {};
@@ -386,6 +386,30 @@ describe('Publisher', () => {
     expect(stuck.signal?.aborted).toBe(true);
     await clock.advance(500);
     await expect(outcomes).resolves.toEqual(['retryable: no answer within 300 ms']);
+  });
+
+  it('blames neither events nor destination for what a lease that was nearly over has cut short', async () => {
+    const stuck = new ScriptedDestination(undefined, () => new Promise(() => undefined));
+    const busy = new ScriptedDestination(
+      undefined,
+      (_items, signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))),
+    );
+    const half = new ScriptedDestination(
+      undefined,
+      (_items, signal) =>
+        new Promise((resolve) => signal.addEventListener('abort', () => resolve([OK, LATER]))),
+    );
+    const { publish, clock } = setUp({ default: stuck, busy, half });
+    const events = ['default', 'default', 'busy', 'half', 'half'].map((destination, n) =>
+      pendingEvent(n, { destination }),
+    );
+    const outcomes = publish(events, 40, 500);
+    await clock.advance(44);
+    await expect(outcomes).resolves.toEqual(['left', 'left', 'left', 'ok', 'left']);
+    const single = publish([pendingEvent(9)], 40, 500);
+    await clock.advance(44);
+    await expect(single).resolves.toEqual(['left']);
   });
 
   it('leaves no timer behind and does not abort a broker that has answered', async () => {
@@ -1045,6 +1069,25 @@ describe('OutboxWorker', () => {
     await clock.advance(300);
     expect(destination.signal?.aborted).toBe(true);
     await clock.until(worker.stop());
+  });
+
+  it('a busy process whose lease was nearly over each time does not call its broker down, nor its events guilty', async () => {
+    let silent = true;
+    const destination = new ScriptedDestination(undefined, (batch) =>
+      silent ? new Promise(() => undefined) : batch.map(() => OK),
+    );
+    const { worker, write, left, waiting, clock, identity, log } = relay(destination);
+    identity.remaining = 40;
+    write({ type: 'room.booked', key: NORTH }, { type: 'room.cancelled', key: NORTH });
+    worker.start();
+    await clock.advance(20_000);
+    expect(destination.batches.length).toBeGreaterThan(10);
+    expect([left(), waiting(), log.lines]).toEqual([['room.booked', 'room.cancelled'], [], []]);
+    [silent, identity.remaining] = [false, 10_000];
+    // No pause of a circuit is to be waited for: only the next look.
+    await clock.advance(1_100);
+    expect(left()).toEqual([]);
+    await worker.stop();
   });
 
   it('publishes nothing while its lease does not hold', async () => {
