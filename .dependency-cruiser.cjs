@@ -160,6 +160,12 @@ const everywhere = [
     'Barrels are for consumers.',
   ),
   forbid(
+    'one-place-for-telemetry',
+    { path: '^lib/', pathNot: '^lib/runtime/telemetry\\.ts$' },
+    { path: '^(node:)?diagnostics_channel$' },
+    'Every event goes through the table of telemetry.ts.',
+  ),
+  forbid(
     'typeorm-stays-in-its-room',
     {
       path: '^lib/',

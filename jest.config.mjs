@@ -10,7 +10,7 @@ const swc = {
 };
 
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/support/listening-environment.mjs',
   roots: ['<rootDir>/test'],
   testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/chaos/'],
   testRegex: '\\.spec\\.ts$',
@@ -21,7 +21,11 @@ export default {
   transform: { '^.+\\.ts$': ['@swc/jest', swc] },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  reporters: ['default', '<rootDir>/test/support/closing-reporter.mjs'],
+  reporters: [
+    'default',
+    '<rootDir>/test/support/events-reporter.mjs',
+    '<rootDir>/test/support/closing-reporter.mjs',
+  ],
   maxWorkers: 2,
   testTimeout: 60_000,
 };

@@ -70,13 +70,15 @@ describe.each(Object.entries(dependencies))('the packed package on %s', (_name, 
     expect(names['nestjs-sagaz/admin']).toEqual(['SagazAdminModule']);
   });
 
-  it('names the package that a broker lacks, and the command that installs it', async () => {
+  it('names the package that a broker or a module lacks, and the command that installs it', async () => {
     for (const program of ['lacking-peers.mjs', 'lacking-peers.cjs']) {
       const { stdout } = await run(node, [program], { cwd: project });
       expect(stdout.trim().split('\n')).toEqual([
         'SAGAZ_MISSING_PEER the package "amqplib" is not installed: npm install amqplib',
         'SAGAZ_MISSING_PEER the package "kafkajs" is not installed: npm install kafkajs',
         'SAGAZ_MISSING_PEER the package "ioredis" is not installed: npm install ioredis@5',
+        'SAGAZ_MISSING_PEER the package "prom-client" is not installed: npm install prom-client',
+        'SAGAZ_MISSING_PEER the package "@opentelemetry/api" is not installed: npm install @opentelemetry/api',
       ]);
     }
   });

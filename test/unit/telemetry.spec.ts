@@ -127,6 +127,15 @@ describe('Telemetry', () => {
     expect(made).toBe(1);
   });
 
+  it('publishes nothing under a name that is no event', () => {
+    const seen: unknown[] = [];
+    const listener = (event: unknown) => void seen.push(event);
+    subscribe('nestjs-sagaz:saga.begun', listener);
+    telemetry.emit('saga.begun' as 'saga.started', () => started);
+    unsubscribe('nestjs-sagaz:saga.begun', listener);
+    expect([seen, log.lines]).toEqual([[], []]);
+  });
+
   it('logs an alarm at error, with or without a listener', () => {
     telemetry.emit('saga.failed', () => failed);
     hear('saga.failed', () => undefined);

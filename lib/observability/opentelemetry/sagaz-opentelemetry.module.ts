@@ -1,17 +1,7 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  Module,
-  type DynamicModule,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { Logger, Module, type DynamicModule } from '@nestjs/common';
 import type { TracerProvider } from '@opentelemetry/api';
 import { loadPeer } from '../../brokers/load-peer.js';
-import { observedApplication } from '../observed-application.js';
-import type { Tracing } from '../../runtime/tracing.js';
+import { observer } from '../observer.js';
 import { OtelTracer } from './otel-tracer.js';
 
 export interface SagazOpenTelemetryOptions {
@@ -19,34 +9,8 @@ export interface SagazOpenTelemetryOptions {
   tracerProvider?: TracerProvider | undefined;
 }
 
-const OPTIONS = Symbol.for('nestjs-sagaz:opentelemetry-options');
 const NO_SDK =
   'no OpenTelemetry SDK is registered in this process, so traces end here: start it before the application';
-
-/** Traces from before the library starts until after it has ended. */
-@Injectable()
-class OpenTelemetryLifecycle implements OnModuleInit, OnApplicationShutdown {
-  private tracing: Tracing | undefined;
-
-  constructor(
-    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
-    @Inject(OPTIONS) private readonly options: SagazOpenTelemetryOptions,
-  ) {}
-
-  async onModuleInit(): Promise<void> {
-    const { tracing } = observedApplication(this.moduleRef, 'SagazOpenTelemetryModule');
-    const name = '@opentelemetry/api';
-    const api = await loadPeer(name, name, () => import('@opentelemetry/api'));
-    if (api.propagation.fields().length === 0) new Logger('SagazOpenTelemetryModule').warn(NO_SDK);
-    const { tracerProvider = api.trace } = this.options;
-    tracing.use(new OtelTracer(api, tracerProvider.getTracer('nestjs-sagaz')));
-    this.tracing = tracing;
-  }
-
-  onApplicationShutdown(): void {
-    this.tracing?.use(undefined);
-  }
-}
 
 /**
  * Spans of sagas, steps, undos, published events and messages, in the trace of whoever started the saga or wrote the event.
@@ -57,9 +21,14 @@ class OpenTelemetryLifecycle implements OnModuleInit, OnApplicationShutdown {
 export class SagazOpenTelemetryModule {
   /** @throws MissingPeerError at boot without `@opentelemetry/api` */
   static forRoot(options: SagazOpenTelemetryOptions = {}): DynamicModule {
-    return {
-      module: SagazOpenTelemetryModule,
-      providers: [{ provide: OPTIONS, useValue: options }, OpenTelemetryLifecycle],
-    };
+    const name = '@opentelemetry/api';
+    const tracing = observer('SagazOpenTelemetryModule', async (application) => {
+      const api = await loadPeer(name, name, () => import('@opentelemetry/api'));
+      if (api.propagation.fields().length === 0) new Logger('SagazOpenTelemetryModule').warn(NO_SDK);
+      const { tracerProvider = api.trace } = options;
+      application.tracing.use(new OtelTracer(api, tracerProvider.getTracer('nestjs-sagaz')));
+      return () => application.tracing.use(undefined);
+    });
+    return { module: SagazOpenTelemetryModule, providers: [tracing] };
   }
 }

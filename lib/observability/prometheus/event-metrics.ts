@@ -125,6 +125,13 @@ export const EVENT_METRICS: readonly Metric[] = [
   ),
   counter(
     {
+      name: 'sagaz_outbox_shards_paused_total',
+      help: 'Times that a shard took no more, for so many of its events wait behind others.',
+    },
+    on('outbox.shard-paused', () => ({ labels: {}, value: 1 })),
+  ),
+  counter(
+    {
       name: 'sagaz_inbox_messages_total',
       help: 'Messages by what became of them.',
       labels: ['consumer', 'result'],

@@ -33,6 +33,14 @@ export const SAGA_METRICS: readonly Metric[] = [
       })),
     ),
   ),
+  counter(
+    {
+      name: 'sagaz_sagas_overdue_total',
+      help: 'Sagas whose time ran out after their pivot, so that they can only go on.',
+      labels: ['saga'],
+    },
+    on('saga.overdue', ({ saga }) => ({ labels: { saga }, value: 1 })),
+  ),
   reading(
     { name: 'sagaz_sagas_running', help: 'Sagas that run in this process.', labels: ['saga'] },
     ({ running }) => [...running].map(([saga, value]) => ({ labels: { saga }, value })),

@@ -1,15 +1,7 @@
-import {
-  Inject,
-  Injectable,
-  Module,
-  type DynamicModule,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { Module, type DynamicModule } from '@nestjs/common';
 import type { Registry } from 'prom-client';
 import { loadPeer } from '../../brokers/load-peer.js';
-import { observedApplication } from '../observed-application.js';
+import { observer } from '../observer.js';
 import { PrometheusExporter } from './prometheus-exporter.js';
 
 export interface SagazPrometheusOptions {
@@ -17,31 +9,6 @@ export interface SagazPrometheusOptions {
   register?: Registry | undefined;
   /** On every series, such as the name of the service. Default: none. */
   labels?: Readonly<Record<string, string>> | undefined;
-}
-
-const OPTIONS = Symbol.for('nestjs-sagaz:prometheus-options');
-
-/** Registers before the library starts, and takes the metrics away after it has ended. */
-@Injectable()
-class PrometheusLifecycle implements OnModuleInit, OnApplicationShutdown {
-  private exporter: PrometheusExporter | undefined;
-
-  constructor(
-    @Inject(ModuleRef) private readonly moduleRef: ModuleRef,
-    @Inject(OPTIONS) private readonly options: SagazPrometheusOptions,
-  ) {}
-
-  async onModuleInit(): Promise<void> {
-    const application = observedApplication(this.moduleRef, 'SagazPrometheusModule');
-    const client = await loadPeer('prom-client', 'prom-client', () => import('prom-client'));
-    const { register = client.register, labels = {} } = this.options;
-    this.exporter = new PrometheusExporter({ client, register, labels }, application);
-    this.exporter.start();
-  }
-
-  onApplicationShutdown(): void {
-    this.exporter?.stop();
-  }
 }
 
 /**
@@ -55,9 +22,13 @@ export class SagazPrometheusModule {
    * application; MissingPeerError without prom-client
    */
   static forRoot(options: SagazPrometheusOptions = {}): DynamicModule {
-    return {
-      module: SagazPrometheusModule,
-      providers: [{ provide: OPTIONS, useValue: options }, PrometheusLifecycle],
-    };
+    const exporting = observer('SagazPrometheusModule', async (application) => {
+      const client = await loadPeer('prom-client', 'prom-client', () => import('prom-client'));
+      const { register = client.register, labels = {} } = options;
+      const exporter = new PrometheusExporter({ client, register, labels }, application);
+      exporter.start();
+      return () => exporter.stop();
+    });
+    return { module: SagazPrometheusModule, providers: [exporting] };
   }
 }

@@ -16,6 +16,7 @@ Listening, Ctrl-C ends it. Try
   curl -X POST ${services.orders}/orders/events/again
   curl ${services.billing}/bills
   curl ${services.mail}/mails
+  curl ${services.orders}/metrics
 `);
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;

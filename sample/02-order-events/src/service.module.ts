@@ -1,7 +1,9 @@
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { SagazModule, type MessageBroker } from 'nestjs-sagaz';
 import { SagazOpenTelemetryModule } from 'nestjs-sagaz/opentelemetry';
+import { SagazPrometheusModule } from 'nestjs-sagaz/prometheus';
 import { BillEntity } from './billing/bill.entity.js';
 import { BillingController } from './billing/billing.controller.js';
 import type { Config, ServiceName } from './config.js';
@@ -50,6 +52,8 @@ export class ServiceModule {
           synchronize: true,
         }),
         TypeOrmModule.forFeature(entities),
+        PrometheusModule.register(),
+        SagazPrometheusModule.forRoot(),
         ...(endTracing ? [SagazOpenTelemetryModule.forRoot()] : []),
         // What was published is kept for a day, so that it can be published again.
         SagazModule.forRoot({ broker, migrations: 'run', outbox: { retention: '1d' } }),

@@ -5,8 +5,9 @@ import { NestFactory } from '@nestjs/core';
 import { Client } from 'pg';
 import { brokerOf, transportOf } from './broker.js';
 import type { Config, ServiceName } from './config.js';
-import { startTracing } from './tracing.js';
+import { requestSpan } from './request-span.js';
 import { schemaOf, ServiceModule } from './service.module.js';
+import { startTracing } from './tracing.js';
 
 /** Starts one service, or all of them in one application. @returns its address */
 export async function startService(
@@ -19,6 +20,7 @@ export async function startService(
   const app = await NestFactory.create(ServiceModule.with({ config, services, broker, endTracing }), {
     logger: ['warn', 'error', 'fatal'],
   });
+  if (endTracing) app.use(requestSpan);
   app.useGlobalPipes(new ValidationPipe({ whitelist: true, forbidNonWhitelisted: true }));
   app.enableShutdownHooks(undefined, { useProcessExit: true });
   const consumer = services.find((name) => name !== 'orders');

@@ -3,7 +3,7 @@ import * as client from 'prom-client';
 import { boundedReason } from '../../../lib/observability/prometheus/bounded-reason.js';
 import { METRICS } from '../../../lib/observability/prometheus/metrics-table.js';
 import { PrometheusExporter } from '../../../lib/observability/prometheus/prometheus-exporter.js';
-import { Telemetry } from '../../../lib/runtime/telemetry.js';
+import { Telemetry, type EventFields, type SagazEventName } from '../../../lib/runtime/telemetry.js';
 import { FakeApplication } from '../../support/fake-application.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { MemoryLog } from '../../support/memory-log.js';
@@ -16,11 +16,45 @@ const NUMBERS = {
   dead: new Map<string, number>(),
 };
 
+const SAGA = { sagaId: 's', saga: 'trip', version: 1, correlationId: 's', traceId: undefined };
+const END = { ...SAGA, durationMs: 5, code: 'X' };
+const STUCK = { ...END, standing: ['hotel'] };
+const ATTEMPT = { step: 'a', attempt: 1, durationMs: 20, outcome: 'completed', code: undefined } as const;
+const MESSAGE = { consumer: 'mail', messageId: 'm' };
+
+/** One of each event that a metric is made from. */
+const EVENTS: { readonly [N in SagazEventName]?: EventFields<N> } = {
+  'saga.started': SAGA,
+  'saga.completed': END,
+  'saga.compensated': END,
+  'saga.failed': STUCK,
+  'saga.parked': STUCK,
+  'saga.overdue': STUCK,
+  'saga.fenced': { ...SAGA, message: 'claimed by two' },
+  'step.completed': { ...SAGA, ...ATTEMPT },
+  'step.failed': { ...SAGA, ...ATTEMPT },
+  'step.retrying': { ...SAGA, ...ATTEMPT },
+  'undo.completed': { ...SAGA, ...ATTEMPT },
+  'undo.failed': { ...SAGA, ...ATTEMPT },
+  'undo.repeated': { ...SAGA, ...ATTEMPT },
+  'worker.takeover': { sagas: 2 },
+  'outbox.published': { destination: 'default', count: 1, durationMs: 5, deliveryMs: [10] },
+  'outbox.retrying': { destination: 'default', count: 1, reason: 'exhausted' },
+  'outbox.dead-lettered': { eventId: 'e', type: 'paid', destination: 'default', reason: 'exhausted' },
+  'outbox.circuit-opened': { destination: 'default', reason: 'no connection' },
+  'outbox.circuit-closed': { destination: 'default' },
+  'outbox.shards-changed': { shards: [1, 2] },
+  'outbox.shard-paused': { shard: 1 },
+  'inbox.processed': MESSAGE,
+  'inbox.duplicate': MESSAGE,
+  'inbox.failed': { ...MESSAGE, message: 'no paper' },
+  'inbox.expired': MESSAGE,
+  'journal.flushed': { entries: 3, bytes: 100, durationMs: 2 },
+};
+
 describe('the exporter', () => {
   const own = new Telemetry('one', new FakeClock(), new MemoryLog());
   const other = new Telemetry('two', new FakeClock(), new MemoryLog());
-  const saga = { sagaId: 's', saga: 'trip', version: 1, correlationId: 's', traceId: undefined };
-  const attempt = { step: 'a', attempt: 1, durationMs: 20, outcome: 'completed', code: undefined } as const;
   let register: client.Registry;
   let application: FakeApplication;
   let exporter: PrometheusExporter;
@@ -41,16 +75,16 @@ describe('the exporter', () => {
   }
 
   it('counts what its own application tells, and nothing of another one', async () => {
-    own.emit('saga.started', () => saga);
-    own.emit('saga.started', () => saga);
-    other.emit('saga.started', () => saga);
+    own.emit('saga.started', () => SAGA);
+    own.emit('saga.started', () => SAGA);
+    other.emit('saga.started', () => SAGA);
     expect(await lines('sagaz_sagas_started_total')).toEqual([
       'sagaz_sagas_started_total{service="shop",saga="trip"} 2',
     ]);
   });
 
   it('measures in seconds', async () => {
-    own.emit('step.completed', () => ({ ...saga, ...attempt }));
+    own.emit('step.completed', () => ({ ...SAGA, ...ATTEMPT }));
     expect(await lines('sagaz_step_duration_seconds_sum')).toEqual([
       'sagaz_step_duration_seconds_sum{service="shop",saga="trip",step="a",outcome="completed"} 0.02',
     ]);
@@ -109,7 +143,7 @@ describe('the exporter', () => {
     new client.Counter({ name: 'orders_total', help: 'Of the application.', registers: [register] });
     exporter.stop();
     expect(register.getMetricsAsArray().map(({ name }) => name)).toEqual(['orders_total']);
-    own.emit('saga.started', () => saga);
+    own.emit('saga.started', () => SAGA);
     expect(await register.metrics()).not.toContain('sagaz_');
   });
 
@@ -143,4 +177,24 @@ describe('the reference of metrics', () => {
     const bare = METRICS.filter(({ sources, read }) => sources.length === 0 && !read);
     expect(bare).toEqual([]);
   });
+
+  // Every event is shown to be emitted by a run of all tests: test/support/events-reporter.mjs.
+  it.each(METRICS.map((metric) => [metric.name, metric] as const))(
+    'has a sample of %s from each event and number that it is made from, with all of its labels',
+    (_name, { sources, read, labels }) => {
+      const application = new FakeApplication('one');
+      application.running = new Map([['trip', 2]]);
+      application.outboxNumbers = NUMBERS;
+      application.sagaNumbers = { waiting: 1, compensating: 0, failed: 0, parked: 2 };
+      application.stranded = [{ name: 'trip', version: 1, hash: '', count: 4, since: new Date() }];
+      const made = [
+        ...sources.map(({ event, samples }) => samples(EVENTS[event] as never)),
+        ...(read ? [read(application)] : []),
+      ];
+      for (const samples of made) {
+        expect(samples.length).toBeGreaterThan(0);
+        for (const sample of samples) expect(Object.keys(sample.labels)).toEqual(labels);
+      }
+    },
+  );
 });
