@@ -72,8 +72,9 @@ function retry(saga: SagaCase): Entries {
   const back = status === 'compensating';
   const waiting = back ? openUndos(saga.definition, state) : stepsWhere(state, isStarted);
   const paused = waiting.filter((name) => (stateOf(state, name).pause?.leftMs ?? 0) > 0);
-  // Behind the pivot one step may have given up while its siblings go on.
-  const again = state.status === 'parked' ? [...failedSteps(state), ...paused] : paused;
+  // One may have given up while its siblings go on: an undo, or a step behind the pivot.
+  const up = back ? failedUndos(state) : state.status === 'parked' ? failedSteps(state) : [];
+  const again = [...up, ...paused];
   if (again.length === 0) refuse(saga, 'nothing of it has failed or waits for its next attempt');
   return entriesOf(back ? 'undo_retried' : 'step_retried', again);
 }

@@ -2,7 +2,7 @@ import type { OutboxAdmin } from '../admin/outbox-admin.js';
 import type { Operator } from '../admin/operator.js';
 import type { SagaAdmin } from '../admin/saga-admin.js';
 import type { Fields } from '../admin/text-fields.js';
-import type { StrandedSagas } from '../saga/saga-storage.js';
+import type { SagaNumbers, StrandedSagas } from '../saga/saga-storage.js';
 import type { Migrator } from '../persistence/typeorm/migrations/migrator.js';
 
 /** What a command found or did: for people, and for programs. */
@@ -16,6 +16,7 @@ export interface Output {
 export interface Desk {
   readonly sagas: SagaAdmin;
   readonly outbox: OutboxAdmin;
+  readonly sagaNumbers: () => Promise<SagaNumbers>;
   readonly stranded: () => Promise<readonly StrandedSagas[]>;
 }
 

@@ -96,6 +96,7 @@ function deskOf({ sagas: storage, interventions, outbox, retries }: Persistence)
   return {
     sagas: new SagaAdmin({ ...settings, taken: () => undefined, cancelled: () => Promise.resolve() }),
     outbox: new OutboxAdmin({ outbox, retries }),
+    sagaNumbers: () => storage.numbers(),
     stranded: () => storage.stranded(),
   };
 }

@@ -16,6 +16,7 @@ import {
   InMemoryBroker,
   NoEffectError,
   Saga,
+  SagaAdmin,
   SagaOrchestrator,
   SagaStep,
   Compensate,
@@ -74,6 +75,11 @@ const GUARDED = {
   imports: [StaffModule],
   actor: (message) => (message as { staff?: string }).staff,
 } satisfies SagazAdminOptions;
+
+/** What an application does that knows some of those who send requests. */
+function namedBy(message: unknown): string | undefined {
+  return (message as { headers: Record<string, string> }).headers['x-name'];
+}
 
 const NOBODY = '0190f2d0-0000-7000-8000-000000000000';
 
@@ -191,11 +197,25 @@ describe('the routes of operators', () => {
     ['get', 'dead-letters?diedAfter=2026-99-01', undefined, 400, 'diedAfter: expected a date'],
     ['post', `sagas/${NOBODY}/retry`, {}, 404, 'there is no saga'],
     ['post', `sagas/${NOBODY}/cancel`, {}, 404, 'there is no saga'],
+    [
+      'post',
+      'sagas/FAILED/retry',
+      { actor: 'bob' },
+      400,
+      'actor: leave it out; the request says who you are',
+    ],
+    ['post', 'dead-letters/requeue', { type: 'x', actor: 'bob' }, 400, 'actor: leave it out'],
     ['post', 'sagas/FAILED/retry', { reason: 7 }, 400, 'reason: expected a text, got 7'],
     ['post', 'sagas/FAILED/retry', { reason: ['a', 'b'] }, 400, 'reason: expected a text, got an array'],
     ['post', 'sagas/FAILED/retry', { reason: '' }, 400, 'reason: expected a text of 1 to 2000 characters'],
     ['post', 'sagas/FAILED/retry', { reson: 'x' }, 400, 'there is no field "reson"; did you mean "reason"?'],
-    ['post', 'sagas/FAILED/retry', [1], 400, 'expected an object with the fields reason, got an array'],
+    [
+      'post',
+      'sagas/FAILED/retry',
+      [1],
+      400,
+      'expected an object with the fields actor, reason, got an array',
+    ],
     ['post', 'sagas/FAILED/skip', {}, 400, 'step: expected a text, got undefined'],
     ['post', 'sagas/FAILED/skip', { step: 'charge' }, 409, 'steps are skipped while it goes forward'],
     ['post', 'sagas/FAILED/resolve', { step: 'chrage' }, 400, 'did you mean "charge"?'],
@@ -219,6 +239,49 @@ describe('the routes of operators', () => {
       expect((await get(`audit?target=${sagaId}`)).body).toEqual({ actions: [] });
     },
   );
+
+  it('do nothing for somebody without a name, so that the audit never says that nobody did it', async () => {
+    const open = await startApplication({
+      sagaz: { broker: new InMemoryBroker() },
+      providers: [OrderSaga],
+      imports: [
+        SagazAdminModule.register({ public: true, path: 'said' }),
+        SagazAdminModule.register({ public: true, path: 'known', actor: namedBy }),
+      ],
+    });
+    const { sagaId } = await open.get(SagaOrchestrator).execute(OrderSaga, { card: 'secret-card' });
+    const send = (path: string, body: object) =>
+      request(open.getHttpServer() as Server)
+        .post(path)
+        .send(body);
+    const changes = [
+      ...['retry', 'compensate', 'resume', 'cancel'].map((it) => [`sagas/${sagaId}/${it}`, {}] as const),
+      ...['skip', 'resolve'].map((it) => [`sagas/${sagaId}/${it}`, { step: 'charge' }] as const),
+      ...['dead-letters/requeue', 'dead-letters/discard', 'published/republish'].map(
+        (it) => [it, { type: 'none' }] as const,
+      ),
+    ];
+    const audit = () => open.get(SagaAdmin).audit();
+    for (const [path, body] of changes) {
+      const { body: unsaid } = await send(`/said/${path}`, body).expect(400);
+      expect([path, unsaid.message]).toEqual([path, 'actor: say who you are, for the audit']);
+      await send(`/said/${path}`, { ...body, actor: '' }).expect(400);
+      await send(`/said/${path}`, { ...body, actor: ' ' }).expect(400);
+      await send(`/said/${path}`, { ...body, actor: ['ada', 'bob'] }).expect(400);
+      const { body: unknown } = await send(`/known/${path}`, body).expect(400);
+      expect([path, unknown.message]).toEqual([
+        path,
+        expect.stringContaining('does not know who sends this'),
+      ]);
+      await send(`/known/${path}`, { ...body, actor: 'ada' }).expect(400);
+      await send(`/known/${path}`, body).set('x-name', ' ').expect(400);
+    }
+    expect(await audit()).toEqual([]);
+    await send(`/said/sagas/${sagaId}/retry`, { actor: 'ada' }).expect(200);
+    await send('/known/dead-letters/discard', { type: 'none' }).set('x-name', 'bob').expect(200);
+    expect((await audit()).map(({ actor, action }) => [actor, action])).toContainEqual(['ada', 'retry']);
+    await open.close();
+  });
 
   it('stand in the OpenAPI document, with what they take and answer', () => {
     const document = SwaggerModule.createDocument(app, new DocumentBuilder().setTitle('shop').build());

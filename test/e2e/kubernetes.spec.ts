@@ -5,7 +5,13 @@ import pg from 'pg';
 import { connect, type ChannelModel } from 'amqplib';
 import { rabbitMqUrl } from '../support/brokers/rabbitmq.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { environmentOf, podsOf, readManifests, type Container } from '../support/kubernetes/manifests.js';
+import {
+  environmentOf,
+  metricsNamed,
+  podsOf,
+  readManifests,
+  type Container,
+} from '../support/kubernetes/manifests.js';
 import { describeWith } from '../support/requirement.js';
 import { until } from '../support/until.js';
 
@@ -190,8 +196,15 @@ describeWith('postgres', 'the containers of the manifests', () => {
       await until(() => placed.every((orderId) => heard.has(orderId)));
       const bad = await fetch(`${api.url}/orders`, { method: 'POST' });
       expect(bad.status).toBe(400);
-      const exported = await (await fetch(`${api.url}/metrics`)).text();
+      const metrics = async (pod: Pod | undefined) => (await fetch(`${pod?.url}/metrics`)).text();
+      const exported = await metrics(api);
       expect(exported).toMatch(/^sagaz_sagas_ended_total\{.*status="completed".*\} \d\d\d/m);
+      // What the manifests scale and alarm by, as the processes that they start export it: pitfall 23.
+      const all = [exported, ...(await Promise.all(workers.map(metrics)))].join('\n');
+      const named = await metricsNamed();
+      expect(named).toContain('sagaz_outbox_pending_events');
+      for (const name of named)
+        expect([name, new RegExp(`^${name}\\{.*\\} \\d`, 'm').test(all)]).toEqual([name, true]);
       expect(await Promise.all([api, ...workers].map((pod) => pod.terminate()))).toEqual([0, 0]);
     }, 120_000);
   });

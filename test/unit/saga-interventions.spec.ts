@@ -304,6 +304,34 @@ describe('an operator', () => {
     await expect(admin.retry(sagaId)).rejects.toThrow('is compensated: nothing of it has failed');
   });
 
+  it('retries an undo that gave up while another one still runs: it was refused as if nothing had failed', async () => {
+    const refund = fragile(new Error('bank is closed'));
+    let slow = true;
+    const definition = saga(
+      {
+        charge: { run: () => undefined, undo: refund.run, undoOptions: { retry: 1 }, dependsOn: [] },
+        stock: {
+          run: () => undefined,
+          undo: () => (slow ? new Promise(() => undefined) : undefined),
+          dependsOn: [],
+        },
+        ship: { run: fragile().run, dependsOn: ['charge', 'stock'] },
+      },
+      { stepTimeout: 30_000 },
+    );
+    const admin = await adminOf(world, definition);
+    const { sagaId, runner } = await world.start(definition);
+    await world.clock.advance(1_000);
+    expect([await world.status(sagaId), refund.calls.length]).toEqual(['compensating', 1]);
+    refund.mended = true;
+    slow = false;
+    const answer = { before: 'compensating', after: 'compensating' };
+    expect(await admin.retry(sagaId, ADA)).toMatchObject(answer);
+    await world.clock.until((await world.takeOver(sagaId, definition)).done);
+    expect([(await world.result(sagaId)).status, refund.calls.length]).toEqual(['compensated', 2]);
+    runner.stop();
+  });
+
   it('takes a running saga from a living owner: what that one was doing is undone when its time is up', async () => {
     const undone: string[] = [];
     const definition = saga(

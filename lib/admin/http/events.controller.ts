@@ -2,7 +2,7 @@ import { Body, Get, HttpCode, Inject, Post, Query, Req } from '@nestjs/common';
 import { withoutContent, type DeadLetterView } from '../dead-letter-view.js';
 import { OutboxAdmin } from '../outbox-admin.js';
 import { deadLetterFilterOf, deadLetterQueryOf, sentFilterOf } from '../text-fields.js';
-import { operatorOf, REQUEST_ACTOR, type RequestActor } from './admin-actor.js';
+import { ACTOR_READER, operatorOf, WHO_AND_WHY, type ActorReader } from './admin-actor.js';
 import { Documented } from './documented.js';
 import { fieldsOf } from './request-fields.js';
 
@@ -14,9 +14,8 @@ const EVENTS = {
 };
 const DEAD = { ...EVENTS, diedAfter: 'Date, such as 2026-11-27T08:30:00Z', diedBefore: 'Date' };
 const DEAD_LIST = { ...DEAD, limit: 'From 1 to 500, default 50' };
-const REASON = { reason: 'Why, for the audit' };
-const CHANGE_DEAD = { ...DEAD, ...REASON };
-const CHANGE_SENT = { ...EVENTS, sentAfter: 'Date', sentBefore: 'Date', ...REASON };
+const CHANGE_DEAD = { ...DEAD, ...WHO_AND_WHY };
+const CHANGE_SENT = { ...EVENTS, sentAfter: 'Date', sentBefore: 'Date', ...WHO_AND_WHY };
 
 const WRONG = 'A field is wrong, or the filter says nothing; the message names it';
 const COUNT = { 200: 'How many', 400: WRONG };
@@ -29,7 +28,7 @@ interface Count {
 export class EventsController {
   constructor(
     @Inject(OutboxAdmin) private readonly admin: OutboxAdmin,
-    @Inject(REQUEST_ACTOR) private readonly actor: RequestActor,
+    @Inject(ACTOR_READER) private readonly actorOf: ActorReader,
   ) {}
 
   @Get('events')
@@ -57,8 +56,8 @@ export class EventsController {
   @HttpCode(200)
   @Documented({ summary: 'Publishes dead letters again', body: CHANGE_DEAD, answers: COUNT })
   async requeue(@Body() body: unknown, @Req() request: unknown): Promise<Count> {
-    const { reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_DEAD));
-    const by = operatorOf(this.actor, request, { reason });
+    const { actor, reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_DEAD));
+    const by = operatorOf(this.actorOf, request, { actor, reason });
     return { events: await this.admin.requeue(deadLetterFilterOf(fields), by) };
   }
 
@@ -66,8 +65,8 @@ export class EventsController {
   @HttpCode(200)
   @Documented({ summary: 'Forgets dead letters for good', body: CHANGE_DEAD, answers: COUNT })
   async discard(@Body() body: unknown, @Req() request: unknown): Promise<Count> {
-    const { reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_DEAD));
-    const by = operatorOf(this.actor, request, { reason });
+    const { actor, reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_DEAD));
+    const by = operatorOf(this.actorOf, request, { actor, reason });
     return { events: await this.admin.discard(deadLetterFilterOf(fields), by) };
   }
 
@@ -75,8 +74,8 @@ export class EventsController {
   @HttpCode(200)
   @Documented({ summary: 'Publishes kept events once more', body: CHANGE_SENT, answers: COUNT })
   async republish(@Body() body: unknown, @Req() request: unknown): Promise<Count> {
-    const { reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_SENT));
-    const by = operatorOf(this.actor, request, { reason });
+    const { actor, reason, ...fields } = fieldsOf(body, Object.keys(CHANGE_SENT));
+    const by = operatorOf(this.actorOf, request, { actor, reason });
     return { events: await this.admin.republish(sentFilterOf(fields), by) };
   }
 }

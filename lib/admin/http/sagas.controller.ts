@@ -2,7 +2,7 @@ import { Body, Get, HttpCode, Inject, Param, Post, Query, Req } from '@nestjs/co
 import { SagaAdmin, type SagaChange, type SagaHistory, type SagaPage } from '../saga-admin.js';
 import type { AuditRecord } from '../../saga/state/audit.js';
 import { auditQueryOf, sagaQueryOf, type Fields } from '../text-fields.js';
-import { operatorOf, REQUEST_ACTOR, type RequestActor } from './admin-actor.js';
+import { ACTOR_READER, operatorOf, WHO_AND_WHY, type ActorReader } from './admin-actor.js';
 import { Documented } from './documented.js';
 import { fieldsOf, required } from './request-fields.js';
 
@@ -22,8 +22,7 @@ const AUDIT = {
   limit: 'From 1 to 500, default 50',
   before: 'Only those before this action',
 };
-const REASON = { reason: 'Why, for the audit' };
-const STEP = { step: 'Name of the step', ...REASON };
+const STEP = { step: 'Name of the step', ...WHO_AND_WHY };
 
 const WRONG = 'A field is wrong; the message names it';
 const CHANGE = {
@@ -37,7 +36,7 @@ const CHANGE = {
 export class SagasController {
   constructor(
     @Inject(SagaAdmin) private readonly admin: SagaAdmin,
-    @Inject(REQUEST_ACTOR) private readonly actor: RequestActor,
+    @Inject(ACTOR_READER) private readonly actorOf: ActorReader,
   ) {}
 
   @Get('sagas')
@@ -54,7 +53,7 @@ export class SagasController {
 
   @Post('sagas/:sagaId/retry')
   @HttpCode(200)
-  @Documented({ summary: 'What has failed gets all its attempts again', body: REASON, answers: CHANGE })
+  @Documented({ summary: 'What has failed gets all its attempts again', body: WHO_AND_WHY, answers: CHANGE })
   retry(
     @Param('sagaId') sagaId: string,
     @Body() body: unknown,
@@ -85,7 +84,7 @@ export class SagasController {
 
   @Post('sagas/:sagaId/compensate')
   @HttpCode(200)
-  @Documented({ summary: 'Turns back, also behind the pivot', body: REASON, answers: CHANGE })
+  @Documented({ summary: 'Turns back, also behind the pivot', body: WHO_AND_WHY, answers: CHANGE })
   compensate(
     @Param('sagaId') sagaId: string,
     @Body() body: unknown,
@@ -96,7 +95,7 @@ export class SagasController {
 
   @Post('sagas/:sagaId/resume')
   @HttpCode(200)
-  @Documented({ summary: 'A parked saga runs again', body: REASON, answers: CHANGE })
+  @Documented({ summary: 'A parked saga runs again', body: WHO_AND_WHY, answers: CHANGE })
   resume(
     @Param('sagaId') sagaId: string,
     @Body() body: unknown,
@@ -107,7 +106,7 @@ export class SagasController {
 
   @Post('sagas/:sagaId/cancel')
   @HttpCode(200)
-  @Documented({ summary: 'Turns back before the pivot', body: REASON, answers: CHANGE })
+  @Documented({ summary: 'Turns back before the pivot', body: WHO_AND_WHY, answers: CHANGE })
   cancel(
     @Param('sagaId') sagaId: string,
     @Body() body: unknown,
@@ -127,10 +126,10 @@ export class SagasController {
   }
 
   private operator(request: unknown, fields: Fields) {
-    return operatorOf(this.actor, request, fields);
+    return operatorOf(this.actorOf, request, fields);
   }
 }
 
-function bodyOf(body: unknown, known: object = REASON): Fields {
+function bodyOf(body: unknown, known: object = WHO_AND_WHY): Fields {
   return fieldsOf(body, Object.keys(known));
 }

@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { bool, callable, Place, section, text } from '../../runtime/readers.js';
 import { AdminUnguardedError, SagazOptionsError } from '../../saga/state/errors.js';
-import { REQUEST_ACTOR, type RequestActor } from './admin-actor.js';
+import { ACTOR_READER, actorReader, type RequestActor } from './admin-actor.js';
 import { tagged } from './documented.js';
 import { EventsController } from './events.controller.js';
 import { SagasController } from './sagas.controller.js';
@@ -23,7 +23,10 @@ export interface SagazAdminOptions {
   public?: boolean | undefined;
   /** Modules that have what the guards inject. */
   imports?: ModuleMetadata['imports'];
-  /** Who sends a request, for the audit, as the guards have noted it on it. Default: `'http'`. */
+  /**
+   * Who sends a request, for the audit, as the guards have noted it on it; a change by nobody is refused. Without this option
+   * the body of every change has to say it: `actor`.
+   */
   actor?: RequestActor | undefined;
 }
 
@@ -47,7 +50,7 @@ export class SagazAdminModule {
       module: SagazAdminModule,
       imports: options.imports ?? [],
       controllers: [SagasController, EventsController].map((it) => mounted(it, path, guards)),
-      providers: [{ provide: REQUEST_ACTOR, useValue: actor }],
+      providers: [{ provide: ACTOR_READER, useValue: actorReader(actor) }],
     };
   }
 }
@@ -67,7 +70,7 @@ function read(options: unknown) {
   const faults: string[] = [];
   const { path = 'sagaz', public: isPublic, actor } = readOptions(options, new Place('', faults));
   if (faults.length > 0) throw new SagazOptionsError(faults, NAME);
-  return { path, isPublic, actor: actor ?? (() => undefined) };
+  return { path, isPublic, actor };
 }
 
 /** A class of its own, so that one application may have the routes twice, and no other sees its path and guards. */

@@ -1,11 +1,8 @@
 import { auditQueryOf } from '../../admin/text-fields.js';
-import type { SagaStatus } from '../../saga/state/saga-status.js';
+import { SHARD_COUNT } from '../../events/shard.js';
+import { MOST_COUNTED } from '../../persistence/typeorm/outbox-counts.js';
 import type { Command, Desk } from '../command.js';
 import { facts, table } from '../table.js';
-
-/** Sagas are counted as far as one list goes: more than that are more than enough. */
-const COUNTED = 500;
-const STUCK: readonly SagaStatus[] = ['failed', 'parked'];
 
 const status: Command = {
   name: 'status',
@@ -15,18 +12,15 @@ const status: Command = {
   changes: false,
   async run(call) {
     const found = await call.atDesk(look);
-    const { sagas, outbox, stranded } = found;
-    const counts = Object.entries(sagas).map(([name, n]) => [
-      `sagas ${name}`,
-      n === COUNTED ? `${n} or more` : n,
-    ]);
+    const { sagas, outbox, stranded, cut } = found;
+    const counts = Object.entries(sagas).map(([name, n]) => [`sagas ${name}`, counted(n, cut.sagas)]);
     const events = Object.entries(outbox).map(([destination, it]) => [
-      ...[destination, it.pending, Math.round(it.oldestAgeMs / 1_000)],
-      ...[it.retrying, it.dead],
+      ...[destination, counted(it.pending, cut.events), Math.round(it.oldestAgeMs / 1_000)],
+      ...[counted(it.retrying, cut.trouble), counted(it.dead, cut.trouble)],
     ]);
     const lost = stranded.map(({ name, version, count, since }) => [`${name} v${version}`, count, since]);
     const parts = [
-      facts(Object.fromEntries(counts) as Record<string, number>),
+      facts(Object.fromEntries(counts) as Record<string, string>),
       events.length === 0
         ? 'no events wait'
         : table(['destination', 'pending', 'oldest s', 'retrying', 'dead'], events),
@@ -36,12 +30,14 @@ const status: Command = {
   },
 };
 
-async function look({ sagas, outbox, ...desk }: Desk) {
-  const counts = STUCK.map(async (it) => [
-    it,
-    (await sagas.list({ status: it, limit: COUNTED })).sagas.length,
-  ]);
-  const { pending, oldestAgeMs, retrying, dead } = await outbox.numbers();
+/** Nothing is counted without end, so that a look costs little when much is wrong. */
+function counted(n: number, isCut: boolean): string {
+  return isCut ? `at least ${n}` : String(n);
+}
+
+async function look({ outbox, ...desk }: Desk) {
+  const { failed, parked } = await desk.sagaNumbers();
+  const { pending, oldestAgeMs, lag, retrying, dead } = await outbox.numbers();
   const destinations = new Set([pending, retrying, dead].flatMap((it) => [...it.keys()]));
   const byDestination = [...destinations].map((name) => {
     const of = (numbers: ReadonlyMap<string, number>) => numbers.get(name) ?? 0;
@@ -54,9 +50,16 @@ async function look({ sagas, outbox, ...desk }: Desk) {
     return [name, numbers] as const;
   });
   return {
-    sagas: Object.fromEntries(await Promise.all(counts)) as Record<string, number>,
+    sagas: { failed, parked },
     outbox: Object.fromEntries(byDestination),
     stranded: await desk.stranded(),
+    /** Which of these numbers may be too small. */
+    cut: {
+      sagas: failed + parked >= MOST_COUNTED,
+      // Each shard is counted at least as far as its share.
+      events: [...lag.values()].some((n) => n >= Math.floor(MOST_COUNTED / SHARD_COUNT)),
+      trouble: [retrying, dead].some((it) => [...it.values()].reduce((sum, n) => sum + n, 0) >= MOST_COUNTED),
+    },
   };
 }
 

@@ -64,15 +64,23 @@ interface Variable {
 
 /** Every object of the sample, those of `variants` too. */
 export async function readManifests(): Promise<readonly Manifest[]> {
-  const folders = ['manifests', 'variants'];
-  const files = await Promise.all(
-    folders.map(async (folder) => {
-      const names = await readdir(path.join(FOLDER, folder));
-      return names.map((name) => path.join(folder, name));
-    }),
-  );
-  const objects = await Promise.all(files.flat().map(readObjects));
+  const objects = await Promise.all((await fileNames()).map(readObjects));
   return objects.flat().filter(({ kind }) => kind !== undefined);
+}
+
+/** Names that begin with `sagaz_`, wherever they stand: in queries and values too. */
+export async function metricsNamed(): Promise<readonly string[]> {
+  const files = await fileNames();
+  const texts = await Promise.all(files.map((file) => readFile(path.join(FOLDER, file), 'utf8')));
+  return [...new Set([...texts.join('\n').matchAll(/sagaz_\w+/g)].map(([name]) => name))];
+}
+
+async function fileNames(): Promise<string[]> {
+  const folders = ['manifests', 'variants'];
+  const files = folders.map(async (folder) =>
+    (await readdir(path.join(FOLDER, folder))).map((name) => path.join(folder, name)),
+  );
+  return (await Promise.all(files)).flat();
 }
 
 async function readObjects(file: string): Promise<Manifest[]> {

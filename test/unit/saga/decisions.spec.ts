@@ -181,6 +181,20 @@ describe('the fold of a journal', () => {
     });
   });
 
+  it('knows no more of a step that an operator skips after its process let go of it: nothing of it was under way', () => {
+    const refused: Fact = {
+      kind: 'probed',
+      step: 'hotel',
+      data: { outcome: 'failed', result: null },
+    };
+    const drained: Fact = { kind: 'released', data: { unrun: ['hotel'], cut: [] } };
+    const skip: Fact = { kind: 'step_skipped', step: 'hotel', data: { actor: 'ada', reason: null } };
+    const begun = after(definition, ['hotel'], resumed(['hotel']), refused, skip);
+    expect(stateOf(begun, 'hotel')).toMatchObject({ status: 'skipped', outcome: 'unknown' });
+    const letGo = after(definition, ['hotel'], resumed(['hotel']), refused, drained, skip);
+    expect(stateOf(letGo, 'hotel')).toMatchObject({ status: 'skipped', outcome: 'failed' });
+  });
+
   it('lets a probe reset what is known of a step, and keeps the result that it found', () => {
     const probed = (data: unknown): Fact => ({ kind: 'probed', step: 'hotel', data });
     const start = [resumed(['hotel'])];
