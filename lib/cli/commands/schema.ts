@@ -43,6 +43,8 @@ const sql: Command = {
   },
   run({ fields, schema }) {
     const [from, to] = [versionOf('from', fields['from']), versionOf('to', fields['to'])];
+    if (from !== undefined && to !== undefined && to < from)
+      throw new UsageError(`--to: ${to} is before --from ${from}; nothing is taken back`);
     const text = migrationSql({
       schema,
       ...(from !== undefined && { from }),
