@@ -18,9 +18,13 @@ export abstract class MessageBroker {
   /**
    * Publishes in the order of the batch. @param signal aborts at the publish time-out; what is not confirmed then is
    * `retryable`
-   * @returns one outcome for each event, in the order of the batch
+   * @returns one outcome for each event, in the order of the batch; undefined for one that had not had its turn when the signal
+   * aborted: it comes again and has lost no attempt
    */
-  abstract publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
+  abstract publish(
+    batch: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly (PublishOutcome | undefined)[]>;
 
   /** Resolves when the broker answers. */
   abstract ping(): Promise<void>;

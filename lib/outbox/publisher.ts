@@ -6,7 +6,10 @@ import { within } from '../runtime/within.js';
 
 /** Where events of one destination go: a broker, by shape. */
 export interface Destination {
-  publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]>;
+  publish(
+    batch: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly (PublishOutcome | undefined)[]>;
   ping(): Promise<void>;
 }
 
@@ -55,7 +58,7 @@ interface Time {
 
 /** What a broker said, before it is known whether it is down. */
 interface Answer {
-  readonly outcomes: readonly PublishOutcome[];
+  readonly outcomes: readonly (PublishOutcome | undefined)[];
   /** Why outcomes are missing. */
   readonly reason: string;
   /** It did not answer in time. */
@@ -156,7 +159,7 @@ export class Publisher {
 /** What is known for good: a failure of which the short time may be the cause is none. */
 function settledOf(
   events: readonly unknown[],
-  given: readonly PublishOutcome[],
+  given: readonly (PublishOutcome | undefined)[],
 ): readonly (PublishOutcome | undefined)[] {
   return events.map((_, n) => (given[n]?.status === 'retryable' ? undefined : given[n]));
 }

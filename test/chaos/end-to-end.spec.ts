@@ -99,8 +99,8 @@ function startProducer(
     ...{ url, imports: [SagazModule.forFeature([counting])], ...more },
     sagaz: {
       ...{ broker, inbox: INBOX },
-      // In memory a batch is published when all of its handlers are done.
-      outbox: { batchSize: 100, publishTimeout: '1m', retry: { initialInterval: 5, maxInterval: 50 } },
+      // In memory a batch is published when all of its handlers are done: that has to be within the lease.
+      outbox: { batchSize: 50, publishTimeout: '1m', retry: { initialInterval: 5, maxInterval: 50 } },
     },
   });
 }

@@ -109,7 +109,7 @@ class RepeatingBroker extends InMemoryBroker {
   override async publish(
     batch: readonly PublishItem[],
     signal: AbortSignal,
-  ): Promise<readonly PublishOutcome[]> {
+  ): Promise<readonly (PublishOutcome | undefined)[]> {
     for (let n = 1; n < this.times; n++) await super.publish(batch, signal);
     return super.publish(batch, signal);
   }

@@ -559,7 +559,7 @@ describe('InMemoryBroker', () => {
     broker.subscribe(async () => stop.abort());
     await expect(broker.publish([item('a'), item('b', 'other')], stop.signal)).resolves.toEqual([
       OK,
-      { status: 'retryable', reason: 'the publish time-out ended' },
+      undefined,
     ]);
   });
 
@@ -578,7 +578,7 @@ describe('InMemoryBroker', () => {
       keys.map((key) => item(key, key)),
       stop.signal,
     );
-    expect(outcomes.map(({ status }) => status)).toEqual(['retryable', 'ok', 'ok']);
+    expect(outcomes.map((outcome) => outcome?.status)).toEqual(['retryable', 'ok', 'ok']);
   });
 
   it('tells at the publish time-out what it delivered before a handler that is still busy', async () => {
@@ -589,7 +589,7 @@ describe('InMemoryBroker', () => {
     await expect(broker.publish(batch, stop.signal)).resolves.toEqual([
       OK,
       { status: 'retryable', reason: 'its handler took too long' },
-      { status: 'retryable', reason: 'the publish time-out ended' },
+      undefined,
     ]);
   });
 

@@ -27,7 +27,10 @@ export class InMemoryBroker extends MessageBroker {
     return Promise.resolve();
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  async publish(
+    batch: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly (PublishOutcome | undefined)[]> {
     const outcomes = new Map<PublishItem, PublishOutcome>();
     const lanes = groupBy(batch, ({ key }) => shardOf(key));
     // One listener for all lanes.
@@ -37,7 +40,7 @@ export class InMemoryBroker extends MessageBroker {
     } finally {
       limit.expired.forget();
     }
-    return batch.map((item) => outcomes.get(item) ?? BEHIND);
+    return batch.map((item) => outcomes.get(item));
   }
 
   ping(): Promise<void> {
@@ -57,14 +60,15 @@ export class InMemoryBroker extends MessageBroker {
   ): Promise<void> {
     const failedKeys = new Set<string>();
     for (const item of lane) {
+      // What has not had its turn by then has had no attempt.
+      if (limit.signal.aborted) return;
       const outcome = failedKeys.has(item.key) ? BEHIND : await this.deliver(item, limit);
       if (outcome.status !== 'ok') failedKeys.add(item.key);
       outcomes.set(item, outcome);
     }
   }
 
-  private async deliver(item: PublishItem, { signal, expired }: Limit): Promise<PublishOutcome> {
-    if (signal.aborted) return { status: 'retryable', reason: 'the publish time-out ended' };
+  private async deliver(item: PublishItem, { expired }: Limit): Promise<PublishOutcome> {
     if (this.subscribers.size === 0) return { status: 'retryable', reason: NOBODY };
     try {
       const ended = await Promise.race([this.toAll(item), expired.promise]);

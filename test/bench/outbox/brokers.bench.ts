@@ -136,7 +136,7 @@ function publishedBy(broker: MessageBroker, events: number): Promise<void> {
   return new Promise((resolve) => {
     broker.publish = async (batch, signal) => {
       const outcomes = await publish(batch, signal);
-      left -= outcomes.filter(({ status }) => status === 'ok').length;
+      left -= outcomes.filter((outcome) => outcome?.status === 'ok').length;
       if (left <= 0) resolve();
       return outcomes;
     };

@@ -34,7 +34,10 @@ export class RepeatingBroker extends MessageBroker {
     return this.broker.close();
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  async publish(
+    batch: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly (PublishOutcome | undefined)[]> {
     const items = batch.map(aged);
     const outcomes = await this.send(items, signal);
     for (const [n, item] of items.entries()) if (outcomes[n]?.status === 'ok') this.remember(item);
@@ -59,10 +62,13 @@ export class RepeatingBroker extends MessageBroker {
     this.copies.push(...some.filter((_, n) => outcomes[n]?.status !== 'ok'));
   }
 
-  private async send(items: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  private async send(
+    items: readonly PublishItem[],
+    signal: AbortSignal,
+  ): Promise<readonly (PublishOutcome | undefined)[]> {
     if (items.length === 0) return [];
     const outcomes = await this.broker.publish(items, signal);
-    this.published += outcomes.filter(({ status }) => status === 'ok').length;
+    this.published += outcomes.filter((outcome) => outcome?.status === 'ok').length;
     return outcomes;
   }
 }
