@@ -75,7 +75,7 @@ export { SagaStorage } from './saga/saga-storage.js';
 export { OutboxStorage } from './outbox/outbox-storage.js';
 export { OutboxWorker } from './outbox/outbox-worker.js';
 export type { OutboxEventInput } from './events/outbox-event.js';
-export type { PublishItem, PublishOutcome } from './events/publish.js';
+export type { PublishItem, PublishOutcome, PublishOutcomes } from './events/publish.js';
 export { InMemoryBroker } from './brokers/memory/in-memory-broker.js';
 export type { Envelope } from './brokers/envelope.js';
 export { MessageBroker } from './brokers/message-broker.js';

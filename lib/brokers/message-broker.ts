@@ -1,4 +1,4 @@
-import type { PublishItem, PublishOutcome } from '../events/publish.js';
+import type { PublishItem, PublishOutcomes } from '../events/publish.js';
 
 /**
  * Where the relay hands events to. A batch in, one outcome per event out; each broker's docs say what `ok` means there.
@@ -18,13 +18,8 @@ export abstract class MessageBroker {
   /**
    * Publishes in the order of the batch. @param signal aborts at the publish time-out; what is not confirmed then is
    * `retryable`
-   * @returns one outcome for each event, in the order of the batch; undefined for one that had not had its turn when the signal
-   * aborted: it comes again and has lost no attempt
    */
-  abstract publish(
-    batch: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]>;
+  abstract publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes>;
 
   /** Resolves when the broker answers. */
   abstract ping(): Promise<void>;

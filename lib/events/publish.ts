@@ -21,3 +21,9 @@ export type PublishOutcome =
   | { readonly status: 'ok' }
   | { readonly status: 'retryable'; readonly reason: string }
   | { readonly status: 'rejected'; readonly reason: string };
+
+/**
+ * One outcome for each event of a batch, in its order. Undefined for an event that had not had its turn when the time-out
+ * came: it comes again and has lost no attempt.
+ */
+export type PublishOutcomes = readonly (PublishOutcome | undefined)[];

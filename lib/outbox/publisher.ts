@@ -1,4 +1,4 @@
-import type { PublishItem, PublishOutcome } from '../events/publish.js';
+import type { PublishItem, PublishOutcomes } from '../events/publish.js';
 import type { Clock } from '../runtime/clock.js';
 import { errorText } from '../runtime/error-text.js';
 import { groupBy } from '../runtime/group-by.js';
@@ -6,10 +6,7 @@ import { within } from '../runtime/within.js';
 
 /** Where events of one destination go: a broker, by shape. */
 export interface Destination {
-  publish(
-    batch: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]>;
+  publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes>;
   ping(): Promise<void>;
 }
 
@@ -30,7 +27,7 @@ export interface PublishedGroup<E> {
   readonly destination: string;
   readonly events: readonly E[];
   /** In the order of the events; undefined where the time-out came first, while the destination took others. */
-  readonly outcomes: readonly (PublishOutcome | undefined)[];
+  readonly outcomes: PublishOutcomes;
   /** Why the destination as a whole took nothing: its events are not to blame. */
   readonly outage: string | undefined;
   /** There was too little time to blame anybody for: what has no outcome is to be tried again as if it never had been. */
@@ -58,13 +55,11 @@ interface Time {
 
 /** What a broker said, before it is known whether it is down. */
 interface Answer {
-  readonly outcomes: readonly (PublishOutcome | undefined)[];
+  readonly outcomes: PublishOutcomes;
   /** Why outcomes are missing. */
   readonly reason: string;
-  /** It did not answer in time. */
-  readonly silent: boolean;
-  /** Its time was up, and was too short. */
-  readonly cutShort: boolean;
+  /** It had not answered when its time was up. */
+  readonly isLate: boolean;
 }
 
 /** Hands batches to their destinations and finds out what became of each event. Never throws. */
@@ -96,11 +91,11 @@ export class Publisher {
     // Another process may have it: during a rolling deploy it would be wrong to give up its events.
     if (!target)
       return this.failed(destination, events, `no broker is named "${destination}" in this process`);
-    const { outcomes: given, reason, silent, cutShort } = await this.answerOf(target, events, time);
-    if (cutShort)
-      return { destination, events, outcomes: settledOf(events, given), outage: undefined, cutShort };
+    const { outcomes: given, reason, isLate } = await this.answerOf(target, events, time);
+    if (isLate && !time.isFair)
+      return { destination, events, outcomes: settledOf(events, given), outage: undefined, cutShort: true };
     const unknown = { status: 'retryable' as const, reason };
-    const isSlow = silent && events.length > 1;
+    const isSlow = isLate && events.length > 1;
     const outcomes = events.map((_, index) => given[index] ?? (isSlow ? undefined : unknown));
     const nothingTaken = outcomes.every((outcome) => (outcome ?? unknown).status === 'retryable');
     if (!nothingTaken) return { destination, events, outcomes, outage: undefined };
@@ -129,7 +124,7 @@ export class Publisher {
   private async answerOf(
     destination: Destination,
     events: readonly Publishable[],
-    { ms, isFair, graceMs }: Time,
+    { ms, graceMs }: Time,
   ): Promise<Answer> {
     const limit = new AbortController();
     const done = new AbortController();
@@ -142,13 +137,11 @@ export class Publisher {
     });
     try {
       const outcomes = await Promise.race([work, expiry]);
-      const silent = limit.signal.aborted;
-      const cutShort = silent && !isFair;
-      const reason = silent ? `no answer within ${ms} ms` : 'the broker gave no outcome for this event';
-      return { outcomes: outcomes ?? [], reason, silent, cutShort };
+      const isLate = limit.signal.aborted;
+      const reason = isLate ? `no answer within ${ms} ms` : 'the broker gave no outcome for this event';
+      return { outcomes: outcomes ?? [], reason, isLate };
     } catch (error) {
-      const cutShort = limit.signal.aborted && !isFair;
-      return { outcomes: [], reason: errorText(error), silent: false, cutShort };
+      return { outcomes: [], reason: errorText(error), isLate: limit.signal.aborted };
     } finally {
       done.abort();
       work.catch(() => undefined);
@@ -157,10 +150,7 @@ export class Publisher {
 }
 
 /** What is known for good: a failure of which the short time may be the cause is none. */
-function settledOf(
-  events: readonly unknown[],
-  given: readonly (PublishOutcome | undefined)[],
-): readonly (PublishOutcome | undefined)[] {
+function settledOf(events: readonly unknown[], given: PublishOutcomes): PublishOutcomes {
   return events.map((_, n) => (given[n]?.status === 'retryable' ? undefined : given[n]));
 }
 

@@ -46,6 +46,7 @@ describe(
     return {
       ...{ broker, receive, another: () => new InMemoryBroker() },
       hasHeaders: true,
+      takesTurns: true,
       close: async () => undefined,
     };
   }),
@@ -66,7 +67,7 @@ describe(
       return received;
     };
     return {
-      ...{ broker: another(), another, receive, hasHeaders: false },
+      ...{ broker: another(), another, receive, hasHeaders: false, takesTurns: false },
       close: async () => server.close(),
     };
   }),
@@ -79,7 +80,7 @@ describeWith(
     const another = () => new RabbitMqBroker({ url: rabbitMqUrl(), exchange: unique });
     const listener = await RabbitMqListener.on(unique);
     return {
-      ...{ broker: another(), another, hasHeaders: true },
+      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };
@@ -94,7 +95,7 @@ describeWith(
     const another = () => new RedisStreamsBroker(options);
     const listener = new RedisListener(options.url, options.streamPrefix);
     return {
-      ...{ broker: another(), another, hasHeaders: true },
+      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };
@@ -109,7 +110,7 @@ describeWith(
     const another = () => new KafkaBroker(options);
     const listener = await KafkaListener.on(options.brokers, options.topicPrefix);
     return {
-      ...{ broker: another(), another, hasHeaders: true },
+      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };

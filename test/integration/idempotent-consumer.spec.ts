@@ -11,7 +11,7 @@ import {
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { connect } from 'amqplib';
 import { logLevel } from 'kafkajs';
-import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
+import type { PublishItem, PublishOutcomes } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
 import { ConsumerInbox, IdempotentConsumer, InMemoryBroker, Outbox, SagazModule } from '../../lib/index.js';
@@ -106,10 +106,7 @@ class Hasty {
 class RepeatingBroker extends InMemoryBroker {
   times = 3;
 
-  override async publish(
-    batch: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]> {
+  override async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     for (let n = 1; n < this.times; n++) await super.publish(batch, signal);
     return super.publish(batch, signal);
   }

@@ -2,7 +2,7 @@ import { auditOf } from '../../lib/admin/operator.js';
 import { InMemoryBroker } from '../../lib/brokers/memory/in-memory-broker.js';
 import { makeEvent } from '../../lib/events/event-factory.js';
 import type { OutboxEventInput } from '../../lib/events/outbox-event.js';
-import type { PublishItem, PublishOutcome } from '../../lib/events/publish.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../../lib/events/publish.js';
 import { SHARD_COUNT, shardOf } from '../../lib/events/shard.js';
 import { Outbox } from '../../lib/outbox/outbox.js';
 import type { OutboxReader, PendingEvent, ReadBatch, ReadRequest } from '../../lib/outbox/outbox-storage.js';
@@ -271,11 +271,11 @@ class ScriptedDestination implements Destination {
     private readonly whole?: (batch: readonly PublishItem[], signal: AbortSignal) => unknown,
   ) {}
 
-  publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     this.signal = signal;
     this.batches.push(batch.map(({ type }) => type));
     this.items.push(...batch);
-    if (this.whole) return this.whole(batch, signal) as Promise<readonly PublishOutcome[]>;
+    if (this.whole) return this.whole(batch, signal) as Promise<PublishOutcomes>;
     if (this.down) return Promise.reject(new Error('no connection'));
     return Promise.resolve(batch.map(this.answer));
   }
@@ -359,7 +359,7 @@ describe('Publisher', () => {
   });
 
   it('removes what a broker took before the time-out: it has half a second to tell', async () => {
-    const answer = new Deferred<readonly (PublishOutcome | undefined)[]>();
+    const answer = new Deferred<PublishOutcomes>();
     const { publish, clock } = setUp({ default: new ScriptedDestination(undefined, () => answer.promise) });
     const outcomes = publish([pendingEvent(1), pendingEvent(2), pendingEvent(3)]);
     await clock.advance(1_499);

@@ -1,4 +1,4 @@
-import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../../events/publish.js';
 import { shardOf } from '../../events/shard.js';
 import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
@@ -27,10 +27,7 @@ export class InMemoryBroker extends MessageBroker {
     return Promise.resolve();
   }
 
-  async publish(
-    batch: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]> {
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     const outcomes = new Map<PublishItem, PublishOutcome>();
     const lanes = groupBy(batch, ({ key }) => shardOf(key));
     // One listener for all lanes.

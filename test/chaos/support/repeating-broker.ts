@@ -1,4 +1,4 @@
-import type { PublishItem, PublishOutcome } from '../../../lib/index.js';
+import type { PublishItem, PublishOutcomes } from '../../../lib/index.js';
 import { MessageBroker } from '../../../lib/index.js';
 import type { Counted } from './takers.js';
 
@@ -34,10 +34,7 @@ export class RepeatingBroker extends MessageBroker {
     return this.broker.close();
   }
 
-  async publish(
-    batch: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]> {
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     const items = batch.map(aged);
     const outcomes = await this.send(items, signal);
     for (const [n, item] of items.entries()) if (outcomes[n]?.status === 'ok') this.remember(item);
@@ -62,10 +59,7 @@ export class RepeatingBroker extends MessageBroker {
     this.copies.push(...some.filter((_, n) => outcomes[n]?.status !== 'ok'));
   }
 
-  private async send(
-    items: readonly PublishItem[],
-    signal: AbortSignal,
-  ): Promise<readonly (PublishOutcome | undefined)[]> {
+  private async send(items: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     if (items.length === 0) return [];
     const outcomes = await this.broker.publish(items, signal);
     this.published += outcomes.filter((outcome) => outcome?.status === 'ok').length;
