@@ -22,6 +22,12 @@ export function sentFilter(given: SentFilter): SentFilter {
   return filterOf(given, SENT);
 }
 
+/** A change is never of everything. @throws SagaInputError for a filter that says nothing */
+export function requireSaid<T extends DeadLetterFilter | SentFilter>(what: string, filter: T): T {
+  if (Object.keys(filter).length > 0) return filter;
+  throw new SagaInputError(`${what}: name eventIds, a destination, a type, a key or a time`);
+}
+
 function filterOf<T extends object>(given: T, dates: readonly string[]): T {
   const known = ['eventIds', ...TEXTS, ...dates];
   const said = Object.entries(given).filter(([, value]) => value !== undefined && value !== null);

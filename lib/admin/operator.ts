@@ -14,8 +14,13 @@ const LIMITS = { actor: 200, reason: 2_000 } as const;
 
 /** @throws SagaInputError that names the field */
 export function auditOf(action: AdminAction, target: string, operator: Operator): NewAudit {
-  const actor = textOf('actor', operator.actor) ?? 'application';
-  return { action, target, actor, reason: textOf('reason', operator.reason) ?? null };
+  const { actor = 'application', reason = null } = checkedOperator(operator);
+  return { action, target, actor, reason };
+}
+
+/** @throws SagaInputError that names the field */
+export function checkedOperator({ actor, reason }: Operator): Operator {
+  return { actor: textOf('actor', actor), reason: textOf('reason', reason) };
 }
 
 /** Whatever callers without types hand in. */

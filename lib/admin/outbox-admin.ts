@@ -1,7 +1,6 @@
 import type { OutboxNumbers, OutboxStorage, SentFilter } from '../outbox/outbox-storage.js';
 import type { DeadLetter, DeadLetterFilter, RetryStorage } from '../outbox/retry-storage.js';
-import { SagaInputError } from '../saga/state/errors.js';
-import { deadLetterFilter, sentFilter } from './event-filter.js';
+import { deadLetterFilter, requireSaid, sentFilter } from './event-filter.js';
 import { limitOf } from './limit.js';
 import { auditOf, type Operator } from './operator.js';
 
@@ -64,7 +63,5 @@ export class OutboxAdmin {
 
 /** The filter as the audit shows it. */
 function said(what: string, filter: DeadLetterFilter | SentFilter): string {
-  if (Object.keys(filter).length === 0)
-    throw new SagaInputError(`${what}: name eventIds, a destination, a type, a key or a time`);
-  return JSON.stringify(filter);
+  return JSON.stringify(requireSaid(what, filter));
 }

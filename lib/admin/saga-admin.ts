@@ -136,11 +136,12 @@ export class SagaAdmin {
   /** As `SagaOrchestrator.cancel`. @throws SagaNotFoundError, SagaNotCancellableError, SagaInputError */
   async cancel(sagaId: string, by: Operator = {}): Promise<SagaChange> {
     const audit = auditOf('cancel', sagaId, by);
-    const { status: before } = await this.row(sagaId);
-    const answer = await this.settings.interventions.cancel(sagaId, audit);
-    const { status: after } = await this.row(sagaId);
-    if (answer !== 'requested') throw refusedCancel(sagaId, after);
+    const outcome = await this.settings.interventions.cancel(sagaId, audit);
+    if (outcome.answer === 'not_found') throw notFound(sagaId);
+    const { answer, before } = outcome;
+    if (answer === 'too_late') throw refusedCancel(sagaId, before);
     await this.settings.cancelled(sagaId);
+    const { status: after } = await this.row(sagaId);
     return { sagaId, before, after };
   }
 
@@ -208,8 +209,12 @@ export class SagaAdmin {
   private async row(sagaId: string): Promise<SagaRow> {
     const row = await this.settings.storage.find(sagaId);
     if (row) return row;
-    throw new SagaNotFoundError(`there is no saga ${sagaId}`);
+    throw notFound(sagaId);
   }
+}
+
+function notFound(sagaId: string): SagaNotFoundError {
+  return new SagaNotFoundError(`there is no saga ${sagaId}`);
 }
 
 interface Request {

@@ -3,11 +3,16 @@ import type { SentFilter } from '../outbox/outbox-storage.js';
 import { SagaInputError } from '../saga/state/errors.js';
 import type { AdminAction } from '../saga/state/audit.js';
 import type { SagaStatus } from '../saga/state/saga-status.js';
-import type { AuditQuery } from './audit-query.js';
+import { readAuditQuery, type AuditQuery } from './audit-query.js';
+import { deadLetterFilter, sentFilter } from './event-filter.js';
+import { limitOf } from './limit.js';
 import type { DeadLetterQuery } from './outbox-admin.js';
-import type { SagaQuery } from './saga-query.js';
+import { readQuery, type SagaQuery } from './saga-query.js';
 
-/** What came as text, from a command line or over HTTP; several where a field may be given several times. */
+/**
+ * What came as text, from a command line or over HTTP; several where a field may be given several times. What is made of it
+ * here has been checked whole, so that a command line says what is wrong before it connects to anything.
+ */
 export type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
@@ -16,7 +21,7 @@ export type Fields = Readonly<Record<string, string | readonly string[] | undefi
  */
 export function sagaQueryOf(fields: Fields): SagaQuery {
   const statuses = several(fields['status'])?.flatMap((text) => text.split(','));
-  return {
+  const query = {
     status: statuses as SagaStatus[] | undefined,
     name: one(fields, 'name'),
     tags: Object.fromEntries((several(fields['tag']) ?? []).map(tagOf)),
@@ -25,30 +30,32 @@ export function sagaQueryOf(fields: Fields): SagaQuery {
     limit: numberOf(fields, 'limit'),
     after: one(fields, 'after'),
   };
+  readQuery(query);
+  return query;
 }
 
 /** @throws SagaInputError that names the field */
 export function deadLetterFilterOf(fields: Fields): DeadLetterFilter {
   const [diedAfter, diedBefore] = [dateOf(fields, 'diedAfter'), dateOf(fields, 'diedBefore')];
-  return given({ ...eventsOf(fields), diedAfter, diedBefore });
+  return deadLetterFilter({ ...eventsOf(fields), diedAfter, diedBefore });
 }
 
 /** @throws SagaInputError that names the field */
 export function deadLetterQueryOf(fields: Fields): DeadLetterQuery {
-  return { ...deadLetterFilterOf(fields), limit: numberOf(fields, 'limit') };
+  return { ...deadLetterFilterOf(fields), limit: limitOf(numberOf(fields, 'limit')) };
 }
 
 /** @throws SagaInputError that names the field */
 export function sentFilterOf(fields: Fields): SentFilter {
   const [sentAfter, sentBefore] = [dateOf(fields, 'sentAfter'), dateOf(fields, 'sentBefore')];
-  return given({ ...eventsOf(fields), sentAfter, sentBefore });
+  return sentFilter({ ...eventsOf(fields), sentAfter, sentBefore });
 }
 
 /** @throws SagaInputError that names the field */
 export function auditQueryOf(fields: Fields): AuditQuery {
   const [target, actor, before] = [one(fields, 'target'), one(fields, 'actor'), one(fields, 'before')];
   const action = one(fields, 'action') as AdminAction | undefined;
-  return { target, actor, action, before, limit: numberOf(fields, 'limit') };
+  return readAuditQuery({ target, actor, action, before, limit: numberOf(fields, 'limit') });
 }
 
 function eventsOf(fields: Fields) {
@@ -58,11 +65,6 @@ function eventsOf(fields: Fields) {
     type: one(fields, 'type'),
     key: one(fields, 'key'),
   };
-}
-
-/** Without what is not there, so that the audit shows what was said. */
-function given<T extends object>(filter: T): T {
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as T;
 }
 
 function several(value: Fields[string]): readonly string[] | undefined {

@@ -21,7 +21,17 @@ export function databaseOf(env: Environment): DatabaseChoice {
   if (url === '') throw new UsageError(`DATABASE_URL is not set; set it to ${form}`);
   if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol))
     throw new UsageError(`DATABASE_URL is not of the form ${form}`);
+  if (!isDecodable(url))
+    throw new UsageError('DATABASE_URL has a % that stands for nothing; write %25 where you mean one');
   return { url, schema: schemaOf(env), connectTimeoutMs: CONNECT_TIMEOUT_MS };
+}
+
+function isDecodable(url: string): boolean {
+  try {
+    return decodeURIComponent(url) !== '';
+  } catch {
+    return false;
+  }
 }
 
 /** Who is at the keyboard. */

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { checkedOperator } from '../admin/operator.js';
 import { OutboxAdmin } from '../admin/outbox-admin.js';
 import { SagaAdmin } from '../admin/saga-admin.js';
 import type { Persistence } from '../persistence/persistence.js';
@@ -75,7 +76,7 @@ function callOf({ parameters, fields, actor, reason }: Parsed, env: Environment)
   return {
     argument: (name) => parameters[name] ?? '',
     fields,
-    operator: { actor: actor ?? defaultActor(), reason },
+    operator: checkedOperator({ actor: actor ?? defaultActor(), reason }),
     schema: schemaOf(env),
     atDesk: async (work) => {
       const database = databaseOf(env);

@@ -17,6 +17,11 @@ export interface Intervention {
   readonly audit: NewAudit & { readonly before: AuditFacts; readonly after: AuditFacts };
 }
 
+/** What became of an operator's request to cancel, and what the saga was when it came. */
+export type CancelOutcome =
+  | { readonly answer: 'not_found' }
+  | { readonly answer: Exclude<CancelAnswer, 'not_found'>; readonly before: SagaStatus };
+
 /**
  * Changes of sagas by operators, each with its note in the audit: both or neither. What is *not* here: whether the state
  * of the saga allows it (`decide` does), and running anything.
@@ -31,7 +36,7 @@ export abstract class InterventionStorage {
   abstract intervene(intervention: Intervention): Promise<boolean>;
 
   /** Asks for a saga to be cancelled, as `SagaStorage.requestCancel` does. Noted only when nobody had asked before. */
-  abstract cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer>;
+  abstract cancel(sagaId: string, audit: NewAudit): Promise<CancelOutcome>;
 
   /** The latest first. */
   abstract audits(filter: AuditFilter, limit: number): Promise<readonly AuditRecord[]>;

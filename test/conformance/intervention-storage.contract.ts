@@ -175,27 +175,33 @@ export const interventionStorageContract: readonly ContractCase<InterventionsUnd
       const { sagas, interventions } = storage;
       const saga = await sagaIn(storage);
       const audit = auditOf(saga, { action: 'cancel' });
-      assert.equal(await interventions.cancel(saga.sagaId, audit), 'requested');
+      assert.deepEqual(await interventions.cancel(saga.sagaId, audit), {
+        answer: 'requested',
+        before: 'running',
+      });
       // The same again, and one that turns back already: nothing changes.
-      assert.equal(await interventions.cancel(saga.sagaId, audit), 'requested');
+      assert.deepEqual(await interventions.cancel(saga.sagaId, audit), {
+        answer: 'requested',
+        before: 'running',
+      });
       const turning = await sagaIn(storage);
       const back = {
         entries: [entry(2, 1, { kind: 'compensating', step: null })],
         status: 'compensating',
       } as const;
       await sagas.append(writeOf(turning, 1, back));
-      assert.equal(
-        await interventions.cancel(turning.sagaId, { ...audit, target: turning.sagaId }),
-        'requested',
-      );
+      assert.deepEqual(await interventions.cancel(turning.sagaId, { ...audit, target: turning.sagaId }), {
+        answer: 'requested',
+        before: 'compensating',
+      });
       assert.deepEqual(await sagas.cancelRequested([saga.sagaId]), [saga.sagaId]);
       const ended = await sagaIn(storage, 'compensated');
-      assert.equal(
-        await interventions.cancel(ended.sagaId, auditOf(ended, { action: 'cancel' })),
-        'too_late',
-      );
+      assert.deepEqual(await interventions.cancel(ended.sagaId, auditOf(ended, { action: 'cancel' })), {
+        answer: 'too_late',
+        before: 'compensated',
+      });
       for (const id of [newSaga().sagaId, 'no id at all'])
-        assert.equal(await interventions.cancel(id, { ...audit, target: id }), 'not_found');
+        assert.deepEqual(await interventions.cancel(id, { ...audit, target: id }), { answer: 'not_found' });
       const notes = await interventions.audits({ action: 'cancel' }, 500);
       const targets = [saga, ended, turning].map(({ sagaId }) => sagaId);
       const running = { status: 'running', epoch: 1 };

@@ -22,7 +22,6 @@ import {
   Compensate,
   SagazOptionsError,
   type SagaContext,
-  type SagaHistory,
 } from '../../lib/index.js';
 import { startApplication } from '../support/test-application.js';
 
@@ -110,12 +109,6 @@ describe('the routes of operators', () => {
     return sagaId;
   }
 
-  /** Where a saga stands, without times: those of memory storage are counted back from now. */
-  async function told(sagaId: string) {
-    const { status, error, timeline } = (await get(`sagas/${sagaId}`)).body as SagaHistory;
-    return { status, error, timeline: timeline.map(({ what, step, epoch }) => ({ what, step, epoch })) };
-  }
-
   it('are not mounted without guards, unless somebody says that they are public (pitfall 35)', async () => {
     expect(() => SagazAdminModule.register({ path: 'x' })).toThrow(AdminUnguardedError);
     expect(() => SagazAdminModule.register({ path: 'x', guards: [], public: false })).toThrow(
@@ -177,68 +170,6 @@ describe('the routes of operators', () => {
     await post('dead-letters/discard', { eventIds: [NOBODY] }).expect(200, { events: 0 });
     await post('published/republish', { key: 'none' }).expect(200, { events: 0 });
   });
-
-  it.each<[string, string, object | undefined, number, string]>([
-    ['get', 'sagas?status=faild', undefined, 400, 'status: "faild" is none; did you mean "failed"?'],
-    ['get', 'sagas?staus=failed', undefined, 400, 'there is no field "staus"; did you mean "status"?'],
-    ['get', 'sagas?limit=0', undefined, 400, 'limit: expected a whole number from 1 to 500'],
-    ['get', 'sagas?limit=1&limit=2', undefined, 400, 'limit: give it once'],
-    ['get', 'sagas?after=x', undefined, 400, 'after: expected what `next`'],
-    ['get', 'sagas?startedAfter=soon', undefined, 400, 'startedAfter: expected a date'],
-    ['get', 'sagas?tag=north', undefined, 400, 'tag: expected name=value'],
-    ['get', 'sagas/nope', undefined, 404, 'there is no saga nope'],
-    ['get', 'audit?action=rtry', undefined, 400, 'action: "rtry" is none; did you mean "retry"?'],
-    ['get', 'audit?actor=%00', undefined, 400, 'actor: expected a text without the character NUL'],
-    ['get', 'sagas?name=%00', undefined, 400, 'name: expected a text without the character NUL'],
-    ['get', 'dead-letters?eventIds=abc', undefined, 400, "eventIds: expected ids of events, got 'abc'"],
-    ['post', 'dead-letters/discard', { type: '\u0000' }, 400, 'type: expected a text without'],
-    ['post', 'dead-letters/discard', { diedBefore: '2026-02-31' }, 400, 'diedBefore: expected a date'],
-    ['get', 'audit?before=x', undefined, 400, 'before: expected the id of an action'],
-    ['get', 'dead-letters?diedAfter=2026-99-01', undefined, 400, 'diedAfter: expected a date'],
-    ['post', `sagas/${NOBODY}/retry`, {}, 404, 'there is no saga'],
-    ['post', `sagas/${NOBODY}/cancel`, {}, 404, 'there is no saga'],
-    [
-      'post',
-      'sagas/FAILED/retry',
-      { actor: 'bob' },
-      400,
-      'actor: leave it out; the request says who you are',
-    ],
-    ['post', 'dead-letters/requeue', { type: 'x', actor: 'bob' }, 400, 'actor: leave it out'],
-    ['post', 'sagas/FAILED/retry', { reason: 7 }, 400, 'reason: expected a text, got 7'],
-    ['post', 'sagas/FAILED/retry', { reason: ['a', 'b'] }, 400, 'reason: expected a text, got an array'],
-    ['post', 'sagas/FAILED/retry', { reason: '' }, 400, 'reason: expected a text of 1 to 2000 characters'],
-    ['post', 'sagas/FAILED/retry', { reson: 'x' }, 400, 'there is no field "reson"; did you mean "reason"?'],
-    [
-      'post',
-      'sagas/FAILED/retry',
-      [1],
-      400,
-      'expected an object with the fields actor, reason, got an array',
-    ],
-    ['post', 'sagas/FAILED/skip', {}, 400, 'step: expected a text, got undefined'],
-    ['post', 'sagas/FAILED/skip', { step: 'charge' }, 409, 'steps are skipped while it goes forward'],
-    ['post', 'sagas/FAILED/resolve', { step: 'chrage' }, 400, 'did you mean "charge"?'],
-    ['post', 'sagas/FAILED/resolve', { step: 'ship' }, 409, 'no undo of step "ship" is open'],
-    ['post', 'sagas/FAILED/compensate', {}, 409, 'it has turned back already'],
-    ['post', 'sagas/FAILED/resume', {}, 409, 'only a parked saga is resumed'],
-    ['post', 'sagas/FAILED/cancel', {}, 409, 'cannot be cancelled: it is failed'],
-    ['post', 'dead-letters/requeue', {}, 400, 'requeue: name eventIds, a destination'],
-    ['post', 'dead-letters/discard', { reason: 'all' }, 400, 'discard: name eventIds, a destination'],
-    ['post', 'dead-letters/requeue', { eventIds: ['x'] }, 400, "eventIds: expected ids of events, got 'x'"],
-    ['post', 'published/republish', { sentAfter: 'then' }, 400, 'sentAfter: expected a date'],
-  ])(
-    'refuse %s %s %j with %i, saying why, and change nothing',
-    async (method, path, body, status, message) => {
-      const sagaId = await failed();
-      const before = await told(sagaId);
-      const place = path.replace('FAILED', sagaId);
-      const { body: answer } = await (method === 'get' ? get(place) : post(place, body)).expect(status);
-      expect(answer.message).toContain(message);
-      expect(await told(sagaId)).toEqual(before);
-      expect((await get(`audit?target=${sagaId}`)).body).toEqual({ actions: [] });
-    },
-  );
 
   it('do nothing for somebody without a name, so that the audit never says that nobody did it', async () => {
     const open = await startApplication({

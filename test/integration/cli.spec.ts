@@ -1,8 +1,8 @@
-import pg from 'pg';
 import { COMMANDS } from '../../lib/cli/run.js';
 import { cli } from '../support/cli.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
+import { StuckShop } from '../support/stuck-shop.js';
 
 const NOBODY = '0190f2d0-0000-7000-8000-000000000000';
 
@@ -16,40 +16,45 @@ const REFUSED: readonly (readonly [string, readonly string[], number, string])[]
   ['sagas list', ['--status', 'faild'], 2, '--status: "faild" is none; did you mean "failed"?'],
   ['sagas show', ['nope'], 3, 'there is no saga nope'],
   ['sagas retry', [NOBODY], 3, `there is no saga ${NOBODY}`],
-  ['sagas retry', [NOBODY, '--actor', ''], 2, 'actor: expected a text of 1 to 200 characters'],
+  ['sagas retry', ['DONE'], 4, 'saga DONE is completed: nothing of it has failed'],
+  ['sagas retry', ['FAILED', '--actor', ''], 2, 'actor: expected a text of 1 to 200 characters'],
   ['sagas skip', [NOBODY, 'charge'], 3, `there is no saga ${NOBODY}`],
+  ['sagas skip', ['FAILED', 'charge'], 4, 'saga FAILED is failed: steps are skipped while it goes forward'],
+  ['sagas skip', ['PARKED', 'hand-over'], 4, 'saga PARKED is parked: step "hand-over" is completed'],
+  ['sagas skip', ['PARKED', 'lable'], 2, 'has no step "lable"; did you mean "label"?'],
   ['sagas resolve', ['nope', 'charge'], 3, 'there is no saga nope'],
-  ['sagas compensate', [NOBODY, '--reason', ''], 2, 'reason: expected a text of 1 to 2000 characters'],
+  ['sagas resolve', ['FAILED', 'chrage'], 2, 'has no step "chrage"; did you mean "charge"?'],
+  ['sagas resolve', ['FAILED', 'ship'], 4, 'no undo of step "ship" is open'],
+  ['sagas compensate', ['PARKED', '--reason', ''], 2, 'reason: expected a text of 1 to 2000 characters'],
+  ['sagas compensate', [NOBODY], 3, `there is no saga ${NOBODY}`],
+  ['sagas compensate', ['FAILED'], 4, 'saga FAILED is failed: it has turned back already'],
   ['sagas resume', [NOBODY], 3, `there is no saga ${NOBODY}`],
+  ['sagas resume', ['FAILED'], 4, 'saga FAILED is failed: only a parked saga is resumed'],
+  ['sagas resume', ['PARKED'], 4, 'saga PARKED is parked: step "label" has failed'],
   ['sagas cancel', ['nope'], 3, 'there is no saga nope'],
+  ['sagas cancel', ['DONE'], 4, 'saga DONE cannot be cancelled: it is completed'],
+  ['sagas cancel', ['PARKED'], 4, 'saga PARKED cannot be cancelled: it is parked'],
   ['dead-letters list', ['--event', 'abc'], 2, "--event: expected ids of events, got 'abc'"],
   ['dead-letters list', ['--limit', '0'], 2, '--limit: expected a whole number from 1 to 500'],
   ['dead-letters requeue', [], 2, 'requeue: name eventIds, a destination'],
-  ['dead-letters discard', ['--event', 'abc'], 2, "--event: expected ids of events, got 'abc'"],
+  [
+    'dead-letters requeue',
+    ['--event', 'DEAD', '--event', 'x'],
+    2,
+    "--event: expected ids of events, got 'x'",
+  ],
+  ['dead-letters discard', ['--event', 'DEAD', '--actor', ' '], 2, 'actor: expected a text'],
   ['migrate', ['now'], 2, 'migrate: "now" is one argument too many'],
   ['check', ['--force'], 2, 'there is no option --force'],
   ['sql', ['--from', '5', '--to', '3'], 2, '--to: 3 is before --from 5'],
 ];
 
 describeWith('postgres', 'the command line with bad input', () => {
-  let database: TestDatabase;
-  let pool: pg.Pool;
+  let shop: StuckShop;
   beforeAll(async () => {
-    database = await createDatabase();
-    pool = new pg.Pool({ connectionString: database.url, max: 1 });
-    expect((await cli({ DATABASE_URL: database.url }, 'migrate')).code).toBe(0);
+    shop = await StuckShop.open();
   });
-  afterAll(async () => {
-    await pool.end();
-    await database.drop();
-  });
-
-  const tables = async (): Promise<string> => {
-    const { rows } = await pool.query<{ xml: string }>(
-      `SELECT database_to_xml(true, false, '')::text AS xml`,
-    );
-    return rows[0]?.xml ?? '';
-  };
+  afterAll(() => shop.close());
 
   it('is tried with every command', () => {
     const tried = new Set(REFUSED.map(([name]) => name));
@@ -59,11 +64,66 @@ describeWith('postgres', 'the command line with bad input', () => {
   it.each(REFUSED)(
     '%s %j ends with %i, says why, and changes nothing',
     async (name, words, code, message) => {
-      const before = await tables();
-      const ran = await cli({ DATABASE_URL: database.url }, ...name.split(' '), ...words);
+      const before = await shop.tables();
+      const argv = [...name.split(' '), ...words.map((word) => shop.named(word))];
+      const ran = await cli({ DATABASE_URL: shop.url }, ...argv);
       expect([ran.code, ran.out]).toEqual([code, '']);
-      expect(ran.err).toContain(`error: ${message}`);
-      expect(await tables()).toBe(before);
+      expect(ran.err).toContain(shop.named(message));
+      expect(ran.err).toMatch(/^error: /);
+      expect(await shop.tables()).toBe(before);
     },
   );
+
+  it.each([
+    ['name', 'nobody-of-that-name', 'username', 'nobody-of-that-name'],
+    ['database', 'database "nonesuch" does not exist', 'pathname', '/nonesuch'],
+    ['host', 'nonesuch.invalid', 'hostname', 'nonesuch.invalid'],
+    ['port', 'ECONNREFUSED', 'port', '1'],
+    ['setting', 'unrecognized configuration parameter "foo"', 'search', '?options=-c%20foo%3Dsecret-word'],
+    ['certificate', 'ENOENT', 'search', '?sslrootcert=/nonesuch.pem'],
+  ] as const)(
+    'fails with 1 for a wrong %s, as the driver says it: %s',
+    async (_what, message, part, value) => {
+      const url = new URL(shop.url);
+      url.password = 'secret-word';
+      url[part] = value;
+      const ran = await cli({ DATABASE_URL: url.href }, 'status', '--json');
+      expect([ran.code, ran.out]).toEqual([1, '']);
+      expect(ran.err).toContain(JSON.stringify(message).slice(1, -1));
+      expect(ran.err).not.toContain('secret-word');
+    },
+  );
+
+  const ARGUMENTS: Readonly<Record<string, string>> = { ID: NOBODY, STEP: 'charge' };
+  const READING = COMMANDS.filter(({ name }) => !['migrate', 'sql'].includes(name));
+  it.each(READING.map(({ name, parameters, changes }) => ({ name, parameters, changes })))(
+    '$name ends with 5 where our tables are missing, says what to do, and makes none',
+    async ({ name, parameters, changes }) => {
+      const { url, drop } = await createDatabase();
+      const filter = name.startsWith('dead-letters') && changes ? ['--type', 'order.poison'] : [];
+      const words = parameters.map((parameter) => ARGUMENTS[parameter] ?? '');
+      const ran = await cli({ DATABASE_URL: url }, ...name.split(' '), ...words, ...filter);
+      expect([ran.code, ran.out]).toEqual([5, '']);
+      expect(ran.err).toContain('migrate');
+      expect((await cli({ DATABASE_URL: url }, 'check')).code).toBe(5);
+      await drop();
+    },
+  );
+});
+
+describeWith('postgres', 'the command line that looks at much', () => {
+  it('counts to 100,000, and says "at least" behind it, and only there', async () => {
+    const shop = await StuckShop.open();
+    const env = { DATABASE_URL: shop.url };
+    const few = await cli(env, 'status');
+    expect(few.out).toMatch(/sagas failed +1\nsagas parked +1\n/);
+    expect(few.out).not.toContain('at least');
+    await shop.grow(100_000);
+    const many = await cli(env, 'status');
+    expect(many.out).toMatch(/sagas failed +at least (100000|99999)\nsagas parked +at least [01]\n/);
+    expect(many.out).toMatch(/default +at least \d{5,6} +\d+ +at least 0 +at least 100000\n/);
+    const { out } = await cli(env, 'status', '--json');
+    expect(JSON.parse(out)).toMatchObject({ cut: { sagas: true, events: true, trouble: true } });
+    await shop.close();
+  });
 });

@@ -47,6 +47,17 @@ describe('the command line', () => {
     ],
     [['sagas', 'list', '--tag', 'north'], '--tag: expected name=value, got "north"'],
     [['dead-letters', 'list', '--died-after', '2026-13-01'], '--died-after: expected a date'],
+    [['audit', '--action', 'rtry'], '--action: "rtry" is none; did you mean "retry"?'],
+    [['audit', '--before', 'x'], '--before: expected the id of an action'],
+    [['sagas', 'list', '--limit', '501'], '--limit: expected a whole number from 1 to 500'],
+    [['sagas', 'list', '--after', 'x'], '--after: expected what `next` of a page gave'],
+    [['sagas', 'list', '--status', 'faild'], '--status: "faild" is none; did you mean "failed"?'],
+    [['sagas', 'retry', ID, '--actor', ''], 'actor: expected a text of 1 to 200 characters'],
+    [['sagas', 'cancel', ID, '--reason', ''], 'reason: expected a text of 1 to 2000 characters'],
+    [['dead-letters', 'list', '--limit', '0'], '--limit: expected a whole number from 1 to 500'],
+    [['dead-letters', 'list', '--event', 'abc'], "--event: expected ids of events, got 'abc'"],
+    [['dead-letters', 'requeue'], 'requeue: name eventIds, a destination'],
+    [['dead-letters', 'discard', '--reason', 'all'], 'discard: name eventIds, a destination'],
     [['sql', '--from', 'x'], '--from: expected the number of a migration'],
     [['sql', '--from', '99'], '--from: expected the number of a migration, 0 to '],
     [['dead-letters', 'discard', '--died-before', '2026-02-31'], '--died-before: expected a date'],
@@ -59,6 +70,7 @@ describe('the command line', () => {
   it.each([
     [{}, 'DATABASE_URL is not set; set it to postgres://'],
     [{ DATABASE_URL: 'mysql://root:secret-word@db/x' }, 'DATABASE_URL is not of the form postgres://'],
+    [{ DATABASE_URL: 'postgres://ada:secret-word%@db/x' }, 'DATABASE_URL has a % that stands for nothing'],
     [{ ...UNREACHABLE, SAGAZ_SCHEMA: 'a b' }, 'SAGAZ_SCHEMA must be letters, digits and _'],
   ])('refuses the environment %j with exit code 2, without the secret in it', async (env, message) => {
     const { code, err } = await cli(env, 'sagas', 'show', ID);

@@ -32,8 +32,12 @@ export class EventsController {
   ) {}
 
   @Get('events')
-  @Documented({ summary: 'How many events wait, by destination and shard', answers: { 200: 'The numbers' } })
-  async numbers(): Promise<object> {
+  @Documented({
+    summary: 'How many events wait, by destination and shard',
+    answers: { 200: 'The numbers', 400: WRONG },
+  })
+  async numbers(@Query() query: unknown): Promise<object> {
+    fieldsOf(query, []);
     const numbers = Object.entries(await this.admin.numbers()) as [
       string,
       ReadonlyMap<string | number, number>,

@@ -46,8 +46,12 @@ export class SagasController {
   }
 
   @Get('sagas/:sagaId')
-  @Documented({ summary: 'What happened to one saga', answers: { 200: 'Its history', 404: CHANGE[404] } })
-  history(@Param('sagaId') sagaId: string): Promise<SagaHistory> {
+  @Documented({
+    summary: 'What happened to one saga',
+    answers: { 200: 'Its history', 400: WRONG, 404: CHANGE[404] },
+  })
+  history(@Param('sagaId') sagaId: string, @Query() query: unknown): Promise<SagaHistory> {
+    fieldsOf(query, []);
     return this.admin.history(sagaId);
   }
 

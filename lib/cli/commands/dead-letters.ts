@@ -1,3 +1,4 @@
+import { requireSaid } from '../../admin/event-filter.js';
 import { deadLetterFilterOf, deadLetterQueryOf } from '../../admin/text-fields.js';
 import { withoutContent } from '../../admin/dead-letter-view.js';
 import type { Command, CommandOption } from '../command.js';
@@ -38,7 +39,7 @@ function change(word: 'requeue' | 'discard', summary: string): Command {
     options: FILTER,
     changes: true,
     async run(call) {
-      const filter = deadLetterFilterOf(call.fields);
+      const filter = requireSaid(word, deadLetterFilterOf(call.fields));
       const events = await call.atDesk(({ outbox }) => outbox[word](filter, call.operator));
       return { text: `${word}: ${events} events`, json: { events } };
     },

@@ -1,6 +1,11 @@
 import type { Clock } from '../../runtime/clock.js';
-import { factsOfCancel, InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
-import type { CancelAnswer, SagaStorage } from '../../saga/saga-storage.js';
+import {
+  factsOfCancel,
+  InterventionStorage,
+  type CancelOutcome,
+  type Intervention,
+} from '../../saga/intervention-storage.js';
+import type { SagaStorage } from '../../saga/saga-storage.js';
 import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
 import { isEnded } from '../../saga/state/saga-status.js';
 import type { MemoryDatabase, MemorySaga } from './memory-database.js';
@@ -25,13 +30,15 @@ export class MemoryInterventionStorage extends InterventionStorage {
     return Promise.resolve(true);
   }
 
-  async cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer> {
+  async cancel(sagaId: string, audit: NewAudit): Promise<CancelOutcome> {
     const row = this.database.sagas.get(sagaId);
-    const isNew = row && row.status !== 'compensating' && !row.cancelRequested;
+    if (!row) return { answer: 'not_found' };
+    const { status: before } = row;
+    const isNew = before !== 'compensating' && !row.cancelRequested;
     const answer = await this.sagas.requestCancel(sagaId);
     if (answer === 'requested' && isNew)
       this.database.note({ ...audit, ...factsOfCancel(row) }, this.clock.now());
-    return answer;
+    return answer === 'not_found' ? { answer } : { answer, before };
   }
 
   audits({ target, actor, action, before }: AuditFilter, limit: number): Promise<readonly AuditRecord[]> {

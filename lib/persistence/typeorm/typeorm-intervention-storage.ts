@@ -1,7 +1,11 @@
 import type { DataSource } from 'typeorm';
 import { isUuid } from '../../events/uuid-v7.js';
-import { factsOfCancel, InterventionStorage, type Intervention } from '../../saga/intervention-storage.js';
-import type { CancelAnswer } from '../../saga/saga-storage.js';
+import {
+  factsOfCancel,
+  InterventionStorage,
+  type CancelOutcome,
+  type Intervention,
+} from '../../saga/intervention-storage.js';
 import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
 import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
 import { note, type Query } from './audit.js';
@@ -40,17 +44,18 @@ export class TypeOrmInterventionStorage extends InterventionStorage {
     }
   }
 
-  cancel(sagaId: string, audit: NewAudit): Promise<CancelAnswer> {
-    if (!isUuid(sagaId)) return Promise.resolve('not_found');
+  cancel(sagaId: string, audit: NewAudit): Promise<CancelOutcome> {
+    if (!isUuid(sagaId)) return Promise.resolve({ answer: 'not_found' });
     const { tables } = this.settings;
     return this.inTransaction(async (query) => {
       const [row] = await query<Cancelling[]>(sql.cancellingSql(tables), [sagaId]);
-      if (!row) return 'not_found';
+      if (!row) return { answer: 'not_found' };
+      const { status: before, epoch, known } = row;
       const [rows = []] = await query<unknown[][]>(requestCancelSql(tables), [sagaId]);
-      if (rows.length === 0) return 'too_late';
-      const facts = factsOfCancel({ status: row.status, epoch: Number(row.epoch) });
-      if (!row.known) await note(query, tables, { ...audit, ...facts });
-      return 'requested';
+      if (rows.length === 0) return { answer: 'too_late', before };
+      const facts = factsOfCancel({ status: before, epoch: Number(epoch) });
+      if (!known) await note(query, tables, { ...audit, ...facts });
+      return { answer: 'requested', before };
     });
   }
 
