@@ -121,7 +121,8 @@ export class SagaOrchestrator<Tx = unknown> {
     options: StartOptions<Tx> = {},
   ): Promise<SagaHandle<ResultsOf<T>>> {
     const definition = this.settings.registry.resolve(saga, options.version);
-    const valid = await validInput(definition.name, definition.input, input);
+    const schema = definition.input;
+    const valid = schema ? await validInput(definition.name, schema, input) : input;
     const text = this.inputText(definition, valid);
     const { outcome, sagaId } = await this.begin(definition, text, options);
     if (outcome === 'conflict') throw conflict(definition.name, sagaId, options.idempotencyKey);
@@ -222,11 +223,7 @@ export class SagaOrchestrator<Tx = unknown> {
   }
 
   /** In a span that goes on as that of the saga when it runs here. */
-  private async begin(
-    definition: SagaDefinition,
-    input: string,
-    options: StartOptions<Tx>,
-  ): Promise<CreatedSaga> {
+  private begin(definition: SagaDefinition, input: string, options: StartOptions<Tx>): Promise<CreatedSaga> {
     const { tracing } = this.settings;
     const { name, version } = definition;
     const sagaId = uuidV7();
@@ -288,7 +285,7 @@ export class SagaOrchestrator<Tx = unknown> {
   ): Promise<CreatedSaga> {
     const { storage, executor, wake } = this.settings;
     try {
-      await before?.();
+      if (before) await before();
       const created = await storage.create(saga, manager, wake);
       const here = created.outcome === 'created' && saga.owner !== undefined;
       if (here) executor.accept(ownedHere(saga), span);

@@ -96,8 +96,8 @@ export class JournalWriter {
     return this.group.add({ write, history: history.number });
   }
 
-  async create(saga: NewSaga): Promise<void> {
-    await this.group.add({ saga });
+  create(saga: NewSaga): Promise<unknown> {
+    return this.group.add({ saga });
   }
 
   async close(): Promise<void> {

@@ -43,10 +43,10 @@ export class SagaCreator {
     });
   }
 
-  async create(saga: NewSaga): Promise<CreatedSaga> {
-    if (saga.idempotencyKey !== undefined) return this.keyed.add(saga);
-    await this.settings.writer.create(saga);
-    return { outcome: 'created', sagaId: saga.sagaId };
+  create(saga: NewSaga): Promise<CreatedSaga> {
+    const { sagaId, idempotencyKey } = saga;
+    if (idempotencyKey !== undefined) return this.keyed.add(saga);
+    return this.settings.writer.create(saga).then(() => ({ outcome: 'created', sagaId }));
   }
 
   /** In the caller's transaction, which waits for others that take the same key. */

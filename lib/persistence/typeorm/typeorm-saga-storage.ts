@@ -115,8 +115,15 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     await this.writer.close();
   }
 
-  async create(saga: NewSaga, tx?: EntityManager, committed?: () => void): Promise<CreatedSaga> {
-    if (tx === undefined) return this.creator.create(saga);
+  create(saga: NewSaga, tx?: EntityManager, committed?: () => void): Promise<CreatedSaga> {
+    return tx === undefined ? this.creator.create(saga) : this.createIn(tx, saga, committed);
+  }
+
+  private async createIn(
+    tx: EntityManager,
+    saga: NewSaga,
+    committed: (() => void) | undefined,
+  ): Promise<CreatedSaga> {
     const runner = openTransaction(tx);
     const created = await this.creator.createIn(runner, saga);
     if (committed && created.outcome === 'created') this.settings.commits.after(runner, committed);

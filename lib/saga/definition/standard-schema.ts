@@ -43,17 +43,11 @@ function isStandardSchema(value: unknown): value is StandardSchema {
 }
 
 /**
- * What the schema makes of the input of a saga; without a schema the input itself. What the schema itself throws passes
- * through.
+ * What the schema makes of the input of a saga. What the schema itself throws passes through.
  * @param saga its name, for messages
  * @throws SagaInputError with every issue; the message holds ten, and nothing of the input but what the schema tells
  */
-export async function validInput(
-  saga: string,
-  schema: StandardSchema | undefined,
-  input: unknown,
-): Promise<unknown> {
-  if (!schema) return input;
+export async function validInput(saga: string, schema: StandardSchema, input: unknown): Promise<unknown> {
   const result = await schema['~standard'].validate(input);
   if (!result.issues) return result.value;
   const issues = result.issues.map(({ message, path = [] }) => ({ path: pathText(path), message }));

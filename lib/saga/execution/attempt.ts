@@ -13,6 +13,8 @@ export interface AttemptLimits<T> {
   /** Aborts the attempt from outside. */
   readonly control: JobControl;
   readonly clock: Clock;
+  /** Called when the handler has settled, however late. */
+  readonly settled?: () => void;
   /** Called when the handler succeeds after it was given up on. */
   readonly late?: (value: T) => void;
 }
@@ -23,7 +25,7 @@ export interface AttemptLimits<T> {
  * @throws what the handler throws, or the reason of the abort when it does not settle in time
  */
 export function attemptOnce<T>(
-  handler: (signal: AttemptSignal) => Promise<T>,
+  handler: (signal: AttemptSignal) => T | Promise<T>,
   limits: AttemptLimits<T>,
 ): Promise<T> {
   const { control, clock, timeoutMs, graceMs, place } = limits;
@@ -48,10 +50,27 @@ export function attemptOnce<T>(
       forget();
       settle();
     };
-    const work = handler(own);
+    const work = begun(() => handler(own));
     work.then(
-      (value) => (over ? limits.late?.(value) : end(() => resolve(value))),
-      () => end(() => resolve(work)),
+      (value) => {
+        limits.settled?.();
+        if (over) limits.late?.(value);
+        else end(() => resolve(value));
+      },
+      () => {
+        limits.settled?.();
+        end(() => resolve(work));
+      },
     );
   });
+}
+
+/** What it throws at once is a rejection as well. */
+function begun<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return Promise.resolve(work());
+  } catch (error) {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what the handler threw
+    return Promise.reject<T>(error);
+  }
 }

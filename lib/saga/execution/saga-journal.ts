@@ -102,12 +102,13 @@ export class SagaJournal {
   record(facts: readonly Fact[], store?: Store): Promise<void> {
     if (store) return this.turn.run(() => this.write(facts, store));
     this.pending.push(...facts);
-    return this.turn.run(async () => {
-      if (this.pending.length === 0) return;
-      const batch = this.pending;
-      this.pending = [];
-      await this.write(batch);
-    });
+    return this.turn.run(() => this.writePending());
+  }
+
+  private writePending(): Promise<void> {
+    const batch = this.pending;
+    this.pending = [];
+    return batch.length === 0 ? Promise.resolve() : this.write(batch);
   }
 
   /** Inside `alone`. @param again steps of a lost process to launch again */
@@ -151,14 +152,13 @@ export class SagaJournal {
   }
 
   /** An ordinary write that failed may have been stored, whatever came of it. */
-  private async store({ write }: Change, store: Store | undefined): Promise<Appended> {
-    try {
-      return await (store ? store(write) : this.storage.append(write));
-    } catch (error) {
+  private store({ write }: Change, store: Store | undefined): Promise<Appended> {
+    const stored = store ? store(write) : this.storage.append(write);
+    return stored.catch((error: unknown) => {
       if (!store || error instanceof FencedError || error instanceof CommitUnknownError)
         this.owner.lostTrack(error);
       throw error;
-    }
+    });
   }
 
   private apply({ write, facts, launch, next }: Change, times: Appended['ended']): void {

@@ -310,7 +310,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   private startActions(names: readonly string[]): void {
     for (const name of names) {
       this.steps.launch(name);
-      if (!this.halting) void this.perform(name, actionJob(this.definition, this.state(), name));
+      if (!this.halting) this.perform(name, actionJob(this.definition, this.state(), name));
     }
   }
 
@@ -318,25 +318,25 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     if (this.halting) return;
     for (const name of readyUndos(this.definition, this.state())) {
       const key = undoKey(name);
-      if (!this.jobs.has(key)) void this.perform(key, undoJob(this.definition, this.state(), name));
+      if (!this.jobs.has(key)) this.perform(key, undoJob(this.definition, this.state(), name));
     }
   }
 
-  private async perform(key: string, job: StepJob): Promise<void> {
+  private perform(key: string, job: StepJob): void {
     const runner = new StepRunner(this, job);
     this.jobs.add(key, runner);
-    try {
-      await runner.run();
-    } catch (error) {
+    const ended = () => this.performed(key);
+    runner.run().then(ended, (error: unknown) => {
       this.lostTrack(error);
-    }
-    this.jobs.remove(key);
-    if (this.halting) this.settle();
-    else if (!this.over) this.goOnAfter(key);
+      ended();
+    });
   }
 
-  /** An undo that has to run again could not start while it was running; a saga may now be one that only waits. */
-  private goOnAfter(key: string): void {
+  private performed(key: string): void {
+    this.jobs.remove(key);
+    if (this.halting) return this.settle();
+    if (this.over) return;
+    // An undo that has to run again could not start while it was running; a saga may now be one that only waits.
     if (isUndo(key)) this.startUndos();
     this.paused();
   }

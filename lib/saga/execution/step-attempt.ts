@@ -85,16 +85,15 @@ export class StepAttempt {
 
   private call(attempt: Attempt): Promise<unknown> {
     const { host, job, control, late } = this.settings;
-    const handler = async (own: AttemptSignal) => {
+    const handler = (own: AttemptSignal) => {
       host.handlerCalled(job.step.name);
       host.reach(job.points.beginning);
-      try {
-        return await job.handler(host.contexts[job.mode](attempt, own, host.state()));
-      } finally {
-        host.reach(job.points.returned);
-        attempt.settled = true;
-        host.handlerSettled();
-      }
+      return job.handler(host.contexts[job.mode](attempt, own, host.state()));
+    };
+    const settled = () => {
+      host.reach(job.points.returned);
+      attempt.settled = true;
+      host.handlerSettled();
     };
     const { timeoutMs, place } = job;
     const graceMs = host.definition.options.settleGrace;
@@ -104,6 +103,7 @@ export class StepAttempt {
       place,
       control,
       clock: host.clock,
+      settled,
       late: (value) => late(this.returned(attempt, value)),
     });
   }

@@ -50,23 +50,22 @@ export class StepRunner {
 
   /** @throws FencedError, CommitUnknownError or a fault of the storage: this process has lost track of the saga */
   async run(): Promise<void> {
+    const { host, job } = this;
     try {
-      await this.work();
+      if (this.hasPast && (await this.settledBefore())) return;
+      const startedAt = host.clock.monotonic() - job.elapsedMs;
+      for (let attempt = job.firstAttempt; !host.halting; attempt++) {
+        if (!this.control.mayContinue) {
+          await this.giveUp(attempt - 1, this.reason);
+          return;
+        }
+        const failure = await this.attempt(attempt);
+        if (failure === undefined || host.halting) return;
+        if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
+          return;
+      }
     } finally {
       this.ended = true;
-    }
-  }
-
-  private async work(): Promise<void> {
-    const { host, job } = this;
-    if (this.hasPast && (await this.settledBefore())) return;
-    const startedAt = host.clock.monotonic() - job.elapsedMs;
-    for (let attempt = job.firstAttempt; !host.halting; attempt++) {
-      if (!this.control.mayContinue) return this.giveUp(attempt - 1, this.reason);
-      const failure = await this.attempt(attempt);
-      if (failure === undefined || host.halting) return;
-      if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
-        return;
     }
   }
 
@@ -167,26 +166,27 @@ export class StepRunner {
   }
 
   /** Undefined when the attempt is recorded as completed. */
-  private async attempt(number: number): Promise<Failure | undefined> {
+  private attempt(number: number, conflicts = 0): Promise<Failure | undefined> {
     const { host, job, control } = this;
+    host.requireLease();
+    this.lates = stateOf(host.state(), job.step.name).lates;
+    this.beganAt = host.clock.monotonic();
+    host.reporter.attemptBegins(job, number);
     const late = (returned: Returned) => this.cameLate(returned);
-    for (let conflicts = 0; ; conflicts++) {
-      host.requireLease();
-      this.lates = stateOf(host.state(), job.step.name).lates;
-      this.beganAt = host.clock.monotonic();
-      host.reporter.attemptBegins(job, number);
-      try {
-        await host.trace.attempt(job, number, () =>
-          new StepAttempt({ host, job, control, late }, number).run(),
-        );
-        return undefined;
-      } catch (error) {
-        if (error instanceof LostTrack) throw error.cause;
-        const conflict =
-          job.step.transactional && conflicts < MAX_CONFLICTS && host.storage.isTransient(error);
-        if (!conflict || !control.mayContinue || host.halting) return { thrown: error };
-      }
-    }
+    return host.trace
+      .attempt(job, number, () => new StepAttempt({ host, job, control, late }, number).run())
+      .then(
+        () => undefined,
+        (error: unknown) => this.failed(error, number, conflicts),
+      );
+  }
+
+  private failed(error: unknown, number: number, conflicts: number): Failure | Promise<Failure | undefined> {
+    const { host, job, control } = this;
+    if (error instanceof LostTrack) throw error.cause;
+    const conflict = job.step.transactional && conflicts < MAX_CONFLICTS && host.storage.isTransient(error);
+    if (!conflict || !control.mayContinue || host.halting) return { thrown: error };
+    return this.attempt(number, conflicts + 1);
   }
 
   /**
