@@ -1,3 +1,4 @@
+import { headerTexts } from '../events/header-texts.js';
 import { InboxTransportError } from '../saga/state/errors.js';
 import type { Delivery } from './delivery.js';
 
@@ -59,7 +60,7 @@ const REPEAT_PAUSE_MS = 200;
 function rabbitMqDelivery(context: RabbitMqShape): Delivery {
   const message = context.getMessage();
   const channel = context.getChannelRef();
-  const headers = textsOf(message.properties.headers ?? {});
+  const headers = headerTexts(message.properties.headers);
   const { messageId = headers['id'] } = message.properties;
   return {
     ...{ messageId: idOf(messageId), headers },
@@ -93,8 +94,8 @@ interface KafkaShape {
 
 /** The transport commits what a handler has taken, and repeats what it throws. */
 function kafkaDelivery(context: KafkaShape): Delivery {
-  const { key, value, headers: given = {} } = context.getMessage();
-  const headers = textsOf(given);
+  const { key, value, headers: given } = context.getMessage();
+  const headers = headerTexts(given);
   return {
     messageId: idOf(headers['id'] ?? headers['ce_id']),
     headers,
@@ -110,14 +111,6 @@ function kafkaDelivery(context: KafkaShape): Delivery {
 /** Nest has parsed it. */
 function rawOf(value: unknown): unknown {
   return Buffer.isBuffer(value) || typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-/** Headers that are texts, also where a transport gives them as bytes. */
-function textsOf(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  const texts = Object.entries(headers).flatMap(([name, value]) =>
-    typeof value === 'string' || Buffer.isBuffer(value) ? [[name, value.toString()] as const] : [],
-  );
-  return Object.fromEntries(texts);
 }
 
 function idOf(id: unknown): string {

@@ -1,3 +1,5 @@
+import { headerTexts } from '../../events/header-texts.js';
+
 /** An entry of a stream as Redis has it. */
 export interface StreamEntry {
   /** The type of its events: the stream's name without the prefix. */
@@ -19,7 +21,7 @@ export interface StreamMessage {
 /** @throws Error for an entry that is no event */
 export function messageOf({ type, id, fields }: StreamEntry): StreamMessage {
   const named = new Map(fields.flatMap((name, n) => (n % 2 === 0 ? [[name, fields[n + 1] ?? '']] : [])));
-  const headers = textsOf(parse('headers', named.get('headers') ?? '{}'));
+  const headers = headerTexts(parse('headers', named.get('headers') ?? '{}'));
   const event = named.get('event');
   const payload =
     event === undefined
@@ -27,11 +29,6 @@ export function messageOf({ type, id, fields }: StreamEntry): StreamMessage {
       : (parse('event', event) as { data?: unknown }).data;
   // An entry that somebody else has written is known by its place.
   return { type, payload, headers, eventId: headers['id'] ?? `${type}/${id}`, key: headers['key'] ?? id };
-}
-
-function textsOf(headers: unknown): Readonly<Record<string, string>> {
-  const texts = Object.entries(Object(headers) as object).filter(([, value]) => typeof value === 'string');
-  return Object.fromEntries(texts);
 }
 
 function parse(field: string, text: string | undefined): unknown {
