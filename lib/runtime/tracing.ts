@@ -61,7 +61,7 @@ export class Tracing {
     const silent = untraced(start.parent ?? NONE);
     if (!this.tracer) return silent;
     try {
-      return safe(this.tracer.begin(start));
+      return new SafeSpan(this.tracer.begin(start));
     } catch {
       return silent;
     }
@@ -98,48 +98,50 @@ function untraced(headers: TraceHeaders): OpenSpan {
 }
 
 /** Of a tracer that fails only the trace is lost. */
-function safe(span: OpenSpan): OpenSpan {
-  return {
-    get headers() {
-      return headersOf(span);
-    },
-    recorded: span.recorded,
-    child(start) {
-      try {
-        return safe(span.child(start));
-      } catch {
-        return untraced(NONE);
-      }
-    },
-    run<T>(work: () => T): T {
-      let called: { readonly result: T } | { readonly thrown: unknown } | undefined;
-      const once = () => {
-        called ??= attempt(work);
-      };
-      try {
-        span.run(once);
-      } catch {
-        // Whatever the work did, it is told below.
-      }
-      called ??= attempt(work);
-      if ('thrown' in called) throw called.thrown;
-      return called.result;
-    },
-    end(error) {
-      try {
-        span.end(error);
-      } catch {
-        // There is nobody to tell.
-      }
-    },
-  };
-}
+class SafeSpan implements OpenSpan {
+  readonly recorded: boolean;
 
-function headersOf(span: OpenSpan): TraceHeaders {
-  try {
-    return span.headers;
-  } catch {
-    return NONE;
+  constructor(private readonly span: OpenSpan) {
+    this.recorded = span.recorded;
+  }
+
+  get headers(): TraceHeaders {
+    try {
+      return this.span.headers;
+    } catch {
+      return NONE;
+    }
+  }
+
+  child(start: Omit<SpanStart, 'parent' | 'continues'>): OpenSpan {
+    try {
+      return new SafeSpan(this.span.child(start));
+    } catch {
+      return untraced(NONE);
+    }
+  }
+
+  run<T>(work: () => T): T {
+    let called: { readonly result: T } | { readonly thrown: unknown } | undefined;
+    const once = () => {
+      called ??= attempt(work);
+    };
+    try {
+      this.span.run(once);
+    } catch {
+      // Whatever the work did, it is told below.
+    }
+    called ??= attempt(work);
+    if ('thrown' in called) throw called.thrown;
+    return called.result;
+  }
+
+  end(error?: unknown): void {
+    try {
+      this.span.end(error);
+    } catch {
+      // There is nobody to tell.
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type * as openTelemetry from '@opentelemetry/api';
-import type { Context, Tracer as ApiTracer } from '@opentelemetry/api';
+import type { Context, Span, Tracer as ApiTracer } from '@opentelemetry/api';
 import { errorText } from '../../runtime/error-text.js';
 import type { OpenSpan, SpanStart, TraceHeaders, Tracer } from '../../runtime/tracing.js';
 
@@ -24,37 +24,12 @@ export class OtelTracer implements Tracer {
     return this.open(start, this.contextOf(start.parent));
   }
 
-  private open({ name, kind, continues, attributes }: SpanStart, around: Context): OpenSpan {
-    const { trace, context, SpanKind, SpanStatusCode } = this.api;
-    const before = continues === true ? trace.getSpanContext(around) : undefined;
-    const span = this.tracer.startSpan(
-      name,
-      {
-        kind:
-          kind === undefined ? SpanKind.INTERNAL : SpanKind[kind === 'producer' ? 'PRODUCER' : 'CONSUMER'],
-        links: before ? [{ context: before }] : [],
-        attributes,
-      },
-      around,
-    );
-    const within = trace.setSpan(around, span);
-    const headersOf = () => this.headersOf(within);
-    return {
-      recorded: span.isRecording(),
-      child: (start) => this.open(start, within),
-      get headers() {
-        return headersOf();
-      },
-      run: (work) => context.with(within, work),
-      end(error) {
-        if (error !== undefined) {
-          const exception = exceptionOf(error);
-          span.recordException(exception);
-          span.setStatus({ code: SpanStatusCode.ERROR, message: exception.message });
-        }
-        span.end();
-      },
-    };
+  /** A span below the one of this context. */
+  open({ name, kind, continues, attributes }: SpanStart, around: Context): OpenSpan {
+    const { api } = this;
+    const before = continues === true ? api.trace.getSpanContext(around) : undefined;
+    const options = { kind: kindOf(api, kind), links: before ? [{ context: before }] : [], attributes };
+    return new OtelSpan(this, api, this.tracer.startSpan(name, options, around), around);
   }
 
   /** Headers that name no trace leave what is active as the parent. */
@@ -65,11 +40,53 @@ export class OtelTracer implements Tracer {
     return trace.getSpanContext(told) ? told : context.active();
   }
 
-  private headersOf(within: Context): TraceHeaders {
+  headersOf(within: Context): TraceHeaders {
     const headers: Record<string, string> = {};
     this.api.propagation.inject(within, headers);
     return headers;
   }
+}
+
+/** A span of the SDK, with the context in which it is the active one. */
+class OtelSpan implements OpenSpan {
+  readonly recorded: boolean;
+  private readonly within: Context;
+
+  constructor(
+    private readonly tracer: OtelTracer,
+    private readonly api: Api,
+    private readonly span: Span,
+    around: Context,
+  ) {
+    this.recorded = span.isRecording();
+    this.within = api.trace.setSpan(around, span);
+  }
+
+  get headers(): TraceHeaders {
+    return this.tracer.headersOf(this.within);
+  }
+
+  child(start: SpanStart): OpenSpan {
+    return this.tracer.open(start, this.within);
+  }
+
+  run<T>(work: () => T): T {
+    return this.api.context.with(this.within, work);
+  }
+
+  end(error?: unknown): void {
+    if (error !== undefined) {
+      const exception = exceptionOf(error);
+      this.span.recordException(exception);
+      this.span.setStatus({ code: this.api.SpanStatusCode.ERROR, message: exception.message });
+    }
+    this.span.end();
+  }
+}
+
+function kindOf({ SpanKind }: Api, kind: SpanStart['kind']) {
+  if (kind === undefined) return SpanKind.INTERNAL;
+  return kind === 'producer' ? SpanKind.PRODUCER : SpanKind.CONSUMER;
 }
 
 /** An error, or what is stored of one. */
