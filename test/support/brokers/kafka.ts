@@ -4,6 +4,10 @@ import { until } from '../until.js';
 
 export const kafkaBrokers = () => (process.env['KAFKA_BROKERS'] ?? '').split(',');
 
+const RETRY = { retries: 3, maxRetryTime: 500 };
+/** The least that a node allows: it waits so long for a consumer that was cut off before another may have its place. */
+const SESSION_MS = 6_000;
+
 /** A message as it stands in a topic. */
 export interface KafkaRecord {
   readonly key: string;
@@ -15,6 +19,7 @@ export interface KafkaRecord {
 export class KafkaListener {
   private readonly consumers: Consumer[] = [];
   private readonly topics = new Set<string>();
+  private closed = false;
 
   private constructor(
     readonly kafka: Kafka,
@@ -23,7 +28,7 @@ export class KafkaListener {
   ) {}
 
   static async on(brokers: string[], prefix: string): Promise<KafkaListener> {
-    const kafka = new Kafka({ brokers, clientId: 'listener', logLevel: logLevel.NOTHING });
+    const kafka = new Kafka({ brokers, clientId: 'listener', retry: RETRY, logLevel: logLevel.NOTHING });
     const admin = kafka.admin();
     await admin.connect();
     return new KafkaListener(kafka, admin, prefix);
@@ -64,7 +69,9 @@ export class KafkaListener {
   async read(type: string, take: (record: KafkaRecord) => void): Promise<void> {
     const topic = `${this.prefix}${type}`;
     if (!this.topics.has(topic)) await this.create(type);
-    const consumer = this.kafka.consumer({ groupId: `of-${topic}` });
+    // What kafkajs repeats goes on after disconnect, and would keep the process: so it repeats little, and starts anew.
+    const retry = { ...RETRY, restartOnFailure: () => Promise.resolve(!this.closed) };
+    const consumer = this.kafka.consumer({ groupId: `of-${topic}`, sessionTimeout: SESSION_MS, retry });
     this.consumers.push(consumer);
     await consumer.connect();
     await consumer.subscribe({ topics: [topic], fromBeginning: true });
@@ -78,6 +85,7 @@ export class KafkaListener {
 
   /** Ends the consumers, and removes the topics. */
   async close(): Promise<void> {
+    this.closed = true;
     await Promise.all(this.consumers.map((consumer) => consumer.disconnect()));
     if (this.topics.size > 0) await this.admin.deleteTopics({ topics: [...this.topics] });
     await this.admin.disconnect();
