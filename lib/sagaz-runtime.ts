@@ -306,9 +306,8 @@ export class SagazRuntime implements Observed {
     const steps = [
       () => this.messagesDone(),
       () => (this.works ? this.lease.stop(this.stillRunning === 0) : Promise.resolve()),
-      ...(options.worker.outbox
-        ? [...options.destinations.values()].map((broker) => () => broker.close())
-        : []),
+      // Who does not relay may have asked whether they are there.
+      ...[...options.destinations.values()].map((broker) => () => broker.close()),
       () => persistence.close(),
     ];
     for (const step of steps)

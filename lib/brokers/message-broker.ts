@@ -24,6 +24,6 @@ export abstract class MessageBroker {
   /** Resolves when the broker answers. */
   abstract ping(): Promise<void>;
 
-  /** Closes the connection. Called once, after the relay has stopped. */
+  /** Closes the connection, where there is one. Called once, after the relay has stopped; also where it never ran. */
   abstract close(): Promise<void>;
 }

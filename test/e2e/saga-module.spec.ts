@@ -93,6 +93,21 @@ describe('SagazModule.forRoot', () => {
     await withModule(rootOf({ broker }), (app) => expect(app.get(MessageBroker)).toBe(broker));
   });
 
+  it('closes its brokers also where it does not relay: a health check may have connected them', async () => {
+    const closed: string[] = [];
+    class NotedBroker extends InMemoryBroker {
+      constructor(private readonly name: string) {
+        super();
+      }
+      override async close() {
+        closed.push(this.name);
+      }
+    }
+    const [broker, audit] = [new NotedBroker('default'), new NotedBroker('audit')];
+    await boot({ broker, brokers: { audit }, worker: { outbox: false } });
+    expect(closed.sort()).toEqual(['audit', 'default']);
+  });
+
   it('refuses to boot with wrong options, all of them in one message', async () => {
     const wrong = {
       stroage: 'memory',

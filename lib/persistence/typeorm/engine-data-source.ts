@@ -11,6 +11,9 @@ const ENGINE_CONNECTIONS = 8;
 /** A statement on a connection that has died silently must not hold up its loop for ever. */
 const QUERY_TIMEOUT_MS = 30_000;
 
+/** Nor may a server that does not answer at all: the kernel would try for minutes, also after another has its place. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
 /** The engine's own small DataSource: the application's connection settings, none of its entities or migrations. */
 export function engineDataSource(application: DataSource, journalConnections = 2): DataSource {
   const options = application.options as PostgresDataSourceOptions;
@@ -21,6 +24,7 @@ export function engineDataSource(application: DataSource, journalConnections = 2
   return new DataSource({
     ...inherited,
     applicationName: name,
+    connectTimeoutMS: options.connectTimeoutMS ?? CONNECT_TIMEOUT_MS,
     entities: [],
     subscribers: [],
     migrations: [],

@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { COMMANDS } from '../../../lib/cli/run.js';
+import { parseDuration } from '../../../lib/runtime/duration.js';
 import {
   environmentOf,
   metricsNamed,
@@ -164,8 +165,11 @@ describe('the manifests of the sample', () => {
       scaler?.spec.scaleTargetRef?.name,
     ]);
     for (const { pod } of podsOf(manifests).filter(({ manifest }) => manifest.kind === 'Deployment')) {
-      const timeout = environmentOf(pod.containers[0] as Container, manifests)['SAGAZ_SHUTDOWN_TIMEOUT'];
-      expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(Number.parseInt(timeout ?? '', 10));
+      const [container] = pod.containers as [Container];
+      const drainMs = parseDuration(environmentOf(container, manifests)['SAGAZ_SHUTDOWN_TIMEOUT']) ?? NaN;
+      const [, seconds = '0'] = container.lifecycle?.preStop?.exec.command ?? [];
+      const least = Number(seconds) + drainMs / 1_000 + 5;
+      expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(least);
     }
   });
 
