@@ -2,6 +2,7 @@ import type { DefinitionData } from '../saga/definition/definition-data.js';
 import type { SagaDefinition } from '../saga/definition/saga-definition.js';
 import type { SagaRegistry } from '../saga/definition/saga-registry.js';
 import { storedDefinition } from '../saga/definition/stored-definition.js';
+import { findSaga, sagaNotFound } from '../saga/find-saga.js';
 import { refusedCancel } from '../saga/refused-cancel.js';
 import { stateAfter } from '../saga/execution/saga-fold.js';
 import { snapshotOf, type SagaSnapshot } from '../saga/execution/saga-result.js';
@@ -9,7 +10,7 @@ import { stateOf } from '../saga/execution/saga-state.js';
 import type { InterventionStorage } from '../saga/intervention-storage.js';
 import type { HeldSaga, SagaRow, SagaStorage } from '../saga/saga-storage.js';
 import type { AuditRecord } from '../saga/state/audit.js';
-import { IllegalTransitionError, SagaNotFoundError } from '../saga/state/errors.js';
+import { IllegalTransitionError } from '../saga/state/errors.js';
 import type { JournalEntry } from '../saga/state/journal.js';
 import type { SagaStatus } from '../saga/state/saga-status.js';
 import { readAuditQuery, type AuditQuery } from './audit-query.js';
@@ -70,7 +71,7 @@ export class SagaAdmin {
 
   /** @throws SagaNotFoundError */
   async history(sagaId: string): Promise<SagaHistory> {
-    const row = await this.row(sagaId);
+    const row = await findSaga(this.settings.storage, sagaId);
     const [journal, definition] = await Promise.all([
       this.settings.storage.journal(sagaId),
       this.definitionOf(row),
@@ -137,11 +138,11 @@ export class SagaAdmin {
   async cancel(sagaId: string, by: Operator = {}): Promise<SagaChange> {
     const audit = auditOf('cancel', sagaId, by);
     const outcome = await this.settings.interventions.cancel(sagaId, audit);
-    if (outcome.answer === 'not_found') throw notFound(sagaId);
+    if (outcome.answer === 'not_found') throw sagaNotFound(sagaId);
     const { answer, before } = outcome;
     if (answer === 'too_late') throw refusedCancel(sagaId, before);
     await this.settings.cancelled(sagaId);
-    const { status: after } = await this.row(sagaId);
+    const { status: after } = await findSaga(this.settings.storage, sagaId);
     return { sagaId, before, after };
   }
 
@@ -169,7 +170,7 @@ export class SagaAdmin {
   }
 
   private async read(sagaId: string, step: string | undefined): Promise<{ row: SagaRow; saga: SagaCase }> {
-    const row = await this.row(sagaId);
+    const row = await findSaga(this.settings.storage, sagaId);
     const { name, version, status, epoch, cancelRequested, launch } = row;
     const journal = await this.settings.storage.journal(sagaId);
     const definition = await this.definitionOf(row);
@@ -205,16 +206,6 @@ export class SagaAdmin {
         : storedDefinition({ name, version }, JSON.parse(data) as DefinitionData);
     return stored ?? registry.find(name, version);
   }
-
-  private async row(sagaId: string): Promise<SagaRow> {
-    const row = await this.settings.storage.find(sagaId);
-    if (row) return row;
-    throw notFound(sagaId);
-  }
-}
-
-function notFound(sagaId: string): SagaNotFoundError {
-  return new SagaNotFoundError(`there is no saga ${sagaId}`);
 }
 
 interface Request {

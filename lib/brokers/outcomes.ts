@@ -1,5 +1,8 @@
 import type { PublishOutcome } from '../events/publish.js';
 
+/** Of a batch that is under way: undefined for what is not known yet. */
+export type OpenOutcomes = (PublishOutcome | undefined)[];
+
 export const OK: PublishOutcome = Object.freeze({ status: 'ok' });
 export const TIMED_OUT = retryable('not confirmed within the publish time-out');
 

@@ -27,13 +27,8 @@ import { untouched } from './execution/saga-state.js';
 import type { ClaimedSaga, CreatedSaga, NewSaga, SagaStorage } from './saga-storage.js';
 import { Signaller, type SagaTarget, type SignalOptions, type SignalReceipt } from './signaller.js';
 import { storedJson } from './stored-json.js';
-import {
-  SagaConflictError,
-  SagaInputError,
-  SagaNotFoundError,
-  SagaResultTimeoutError,
-  ShutdownError,
-} from './state/errors.js';
+import { SagaConflictError, SagaInputError, SagaResultTimeoutError, ShutdownError } from './state/errors.js';
+import { findSaga, sagaNotFound } from './find-saga.js';
 import { refusedCancel } from './refused-cancel.js';
 
 export interface ExecuteOptions {
@@ -142,7 +137,7 @@ export class SagaOrchestrator<Tx = unknown> {
     const until = clock.monotonic() + limitMs;
     for (;;) {
       const over = executor.over(sagaId);
-      const result = over ? undefined : resultOf<R>(await this.row(sagaId));
+      const result = over ? undefined : resultOf<R>(await findSaga(this.settings.storage, sagaId));
       if (result) return result;
       if (!over) await this.settings.claimAwaited(sagaId);
       const left = until - clock.monotonic();
@@ -159,7 +154,7 @@ export class SagaOrchestrator<Tx = unknown> {
 
   /** @throws SagaNotFoundError */
   async get(sagaId: string): Promise<SagaSnapshot> {
-    return snapshotOf(await this.row(sagaId));
+    return snapshotOf(await findSaga(this.settings.storage, sagaId));
   }
 
   /**
@@ -169,7 +164,7 @@ export class SagaOrchestrator<Tx = unknown> {
    */
   async cancel(sagaId: string): Promise<void> {
     const answer = await this.settings.storage.requestCancel(sagaId);
-    if (answer === 'not_found') throw new SagaNotFoundError(`there is no saga ${sagaId}`);
+    if (answer === 'not_found') throw sagaNotFound(sagaId);
     if (answer === 'too_late') {
       const { status } = await this.get(sagaId);
       throw refusedCancel(sagaId, status);
@@ -300,12 +295,6 @@ export class SagaOrchestrator<Tx = unknown> {
     } finally {
       executor.forgo(saga.sagaId);
     }
-  }
-
-  private async row(sagaId: string) {
-    const row = await this.settings.storage.find(sagaId);
-    if (!row) throw new SagaNotFoundError(`there is no saga ${sagaId}`);
-    return row;
   }
 
   /**

@@ -5,6 +5,7 @@ import type { Telemetry } from '../runtime/telemetry.js';
 import type { SagaRegistry } from './definition/saga-registry.js';
 import type { SagaRef } from './definition/saga-types.js';
 import type { SagaExecutor } from './execution/saga-executor.js';
+import { findSaga, sagaNotFound } from './find-saga.js';
 import type { NewSignal, SagaRow, SagaStorage } from './saga-storage.js';
 import { SagaInputError, SagaNotFoundError, SignalTooLateError } from './state/errors.js';
 import { isEnded } from './state/saga-status.js';
@@ -53,7 +54,7 @@ export class Signaller {
     const signal = this.newSignal(saga, given);
     const { sagaId, id, name } = signal;
     const answer = await storage.signal(signal);
-    if (answer === 'not_found') throw new SagaNotFoundError(`there is no saga ${sagaId}`);
+    if (answer === 'not_found') throw sagaNotFound(sagaId);
     if (answer === 'too_late') throw await this.tooLate(signal);
     const duplicate = answer === 'duplicate';
     telemetry.emit('signal.received', () => ({ sagaId, saga: saga.name, signal: name, duplicate }));
@@ -63,9 +64,7 @@ export class Signaller {
 
   private async find(target: SagaTarget): Promise<SagaRow> {
     const sagaId = typeof target === 'string' ? target : await this.idOf(target);
-    const row = await this.settings.storage.find(sagaId);
-    if (!row) throw new SagaNotFoundError(`there is no saga ${sagaId}`);
-    return row;
+    return findSaga(this.settings.storage, sagaId);
   }
 
   private async idOf({ saga, key }: Exclude<SagaTarget, string>): Promise<string> {

@@ -3,7 +3,7 @@ import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, retryable, TIMED_OUT } from '../outcomes.js';
+import { beforeAbort, OK, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
 import { askKafka, connectKafka } from './kafka-connect.js';
 import { answerOf, isStarved, rejectionOf, TOO_LARGE, unavailable } from './kafka-errors.js';
 import { kafkaMessage, type KafkaMessage } from './kafka-message.js';
@@ -41,7 +41,7 @@ export class KafkaBroker extends MessageBroker {
   }
 
   async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
-    const outcomes: (PublishOutcome | undefined)[] = batch.map(() => undefined);
+    const outcomes: OpenOutcomes = batch.map(() => undefined);
     const { topicPrefix, envelope } = this.options;
     const messages = batch.map((item, index) => ({
       index,
@@ -111,7 +111,7 @@ export class KafkaBroker extends MessageBroker {
 
 /** What a batch has come to. */
 interface Sending {
-  readonly outcomes: (PublishOutcome | undefined)[];
+  readonly outcomes: OpenOutcomes;
   readonly signal: AbortSignal;
 }
 

@@ -2,7 +2,7 @@ import type { PublishItem, PublishOutcome } from '../../events/publish.js';
 import { errorText } from '../../runtime/error-text.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, rejected, retryable, TIMED_OUT } from '../outcomes.js';
+import { beforeAbort, OK, rejected, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
 import type { Confirm, RabbitMqChannel } from './rabbitmq-channel.js';
 import { connectRabbitMq, unavailable } from './rabbitmq-connect.js';
 import { MAX_ROUTING_KEY_BYTES, rabbitMqMessage, type RabbitMqMessage } from './rabbitmq-message.js';
@@ -15,8 +15,6 @@ import {
 /** Of a channel that the server closed because of one message. */
 const TOO_LARGE = /message size (\d+) is larger than (?:the )?(?:configured )?max size (\d+)/i;
 const NO_ACCESS = /access to topic '([^']+)'/;
-
-type Outcomes = (PublishOutcome | undefined)[];
 
 /**
  * Publishes to a durable topic exchange of RabbitMQ; the routing key is the event's type. Messages are persistent.
@@ -43,7 +41,7 @@ export class RabbitMqBroker extends MessageBroker {
   }
 
   async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
-    const outcomes: Outcomes = batch.map(() => undefined);
+    const outcomes: OpenOutcomes = batch.map(() => undefined);
     const messages = batch.map((item) => rabbitMqMessage(item, this.options.envelope));
     try {
       // A channel that the server closes because of one message leaves the others to the next one.
@@ -71,7 +69,7 @@ export class RabbitMqBroker extends MessageBroker {
   /** Sends what has no outcome yet. @returns whether something is left that another channel should be tried with */
   private async sendAll(
     messages: readonly RabbitMqMessage[],
-    outcomes: Outcomes,
+    outcomes: OpenOutcomes,
     signal: AbortSignal,
   ): Promise<boolean> {
     const channel = await beforeAbort(this.channel(), signal);
@@ -118,7 +116,7 @@ export class RabbitMqBroker extends MessageBroker {
   private blame(
     { lost = '' }: RabbitMqChannel,
     messages: readonly RabbitMqMessage[],
-    outcomes: Outcomes,
+    outcomes: OpenOutcomes,
   ): boolean {
     const [, , max] = TOO_LARGE.exec(lost) ?? [];
     if (max !== undefined) this.maxBytes = Number(max);

@@ -4,7 +4,7 @@ import { errorText } from '../../runtime/error-text.js';
 import { cloudEvent, type Envelope } from '../envelope.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, rejected, retryable, TIMED_OUT } from '../outcomes.js';
+import { beforeAbort, OK, rejected, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
 import { connectRedis, end, isDeniedKey, probe, unavailable } from './redis-connect.js';
 import {
   resolveRedisOptions,
@@ -42,7 +42,7 @@ export class RedisStreamsBroker extends MessageBroker {
   }
 
   async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
-    const outcomes: (PublishOutcome | undefined)[] = batch.map(() => undefined);
+    const outcomes: OpenOutcomes = batch.map(() => undefined);
     try {
       const client = await beforeAbort(this.client(), signal);
       if (client) await this.append(client, { batch, outcomes, signal });
@@ -113,7 +113,7 @@ export class RedisStreamsBroker extends MessageBroker {
 
 interface Appending {
   readonly batch: readonly PublishItem[];
-  readonly outcomes: (PublishOutcome | undefined)[];
+  readonly outcomes: OpenOutcomes;
   readonly signal: AbortSignal;
 }
 
