@@ -7,9 +7,10 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { exploreConsumers, refuseNoAck } from './discovery/inbox-explorer.js';
+import { exploreConsumers } from './discovery/inbox-explorer.js';
 import { exploreListeners } from './discovery/listener-explorer.js';
 import { feed } from './discovery/listener-feed.js';
+import { watchRabbitMqServers } from './discovery/rabbitmq-servers.js';
 import { exploreSagas } from './discovery/saga-explorer.js';
 import { logEvents } from './observability/logging/event-log.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
@@ -37,20 +38,20 @@ export class SagazLifecycle
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
     @Inject(MetadataScanner) private readonly scanner: MetadataScanner,
-    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     for (const module of modules.values()) {
       if (module.providers.has(LIFECYCLE)) module.distance = 0;
     }
-    this.checkTransports = refuseNoAck({ discovery, scanner, modules });
+    this.checkTransports = watchRabbitMqServers({ discovery, scanner, modules, log: this.log });
   }
 
   async onModuleInit(): Promise<void> {
     this.refuseSecondModule();
     this.refuseUnnamedChoice();
-    const { runtime, discovery, scanner, log, modules } = this;
+    const { runtime, discovery, scanner, log } = this;
     this.checkTransports();
-    const sharing = exploreConsumers({ discovery, scanner, modules });
+    const sharing = exploreConsumers({ discovery, scanner });
     const { registry } = runtime;
     exploreSagas({ discovery, scanner, log, registry });
     const listeners = exploreListeners({ discovery, scanner, registry });

@@ -1,46 +1,18 @@
-import type { DiscoveryService, MetadataScanner, ModulesContainer } from '@nestjs/core';
+import type { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { consumerOf } from '../inbox/consumer.js';
 import { InboxTransportError } from '../saga/state/errors.js';
 
 export interface InboxExplorerSettings {
   readonly discovery: DiscoveryService;
   readonly scanner: MetadataScanner;
-  readonly modules: ModulesContainer;
 }
 
-/** What is known of a server of Nest for RabbitMQ. */
-interface Server {
-  readonly noAck?: unknown;
-  listen(callback: (error?: unknown) => void): unknown;
-}
-
-interface Handler {
+export interface ConsumingHandler {
   readonly consumer: string;
   readonly method: object;
   /** As texts; of Nest's own metadata. */
   readonly patterns: readonly string[];
   readonly transport: unknown;
-}
-
-/**
- * A transport that takes messages for done when it hands them out loses those whose handlers fail, inbox or not. A server
- * may listen before the hooks of the application are called, so one like that is kept from it when it is made.
- * @returns throws InboxTransportError when there is one
- */
-export function refuseNoAck(settings: InboxExplorerSettings): () => void {
-  let refusal: InboxTransportError | undefined;
-  settings.modules.getRpcTargetRegistry<Server>().subscribe((server) => {
-    const [first] = server.noAck === true ? handlersOf(settings) : [];
-    if (!first) return;
-    const error = new InboxTransportError(
-      `a RabbitMQ transport acknowledges messages before they are processed, so @IdempotentConsumer("${first.consumer}") could lose some: set noAck: false in its options`,
-    );
-    refusal = error;
-    server.listen = (callback) => callback(error);
-  });
-  return () => {
-    if (refusal) throw refusal;
-  };
 }
 
 /**
@@ -62,17 +34,18 @@ export function exploreConsumers(settings: InboxExplorerSettings): ReadonlyMap<o
   );
 }
 
-function share(one: Handler, other: Handler): boolean {
+function share(one: ConsumingHandler, other: ConsumingHandler): boolean {
   const meet =
     one.transport === other.transport || one.transport === undefined || other.transport === undefined;
   return meet && one.patterns.some((pattern) => other.patterns.includes(pattern));
 }
 
-function isSame(one: Handler, other: Handler): boolean {
+function isSame(one: ConsumingHandler, other: ConsumingHandler): boolean {
   return one.transport === other.transport && one.patterns.join() === other.patterns.join();
 }
 
-function handlersOf({ discovery, scanner }: InboxExplorerSettings): readonly Handler[] {
+/** Of all `@IdempotentConsumer`. */
+export function handlersOf({ discovery, scanner }: InboxExplorerSettings): readonly ConsumingHandler[] {
   return discovery.getControllers().flatMap(({ instance, metatype }) => {
     const prototype = (metatype as { prototype?: object } | null)?.prototype;
     if (!instance || !prototype) return [];
@@ -83,7 +56,7 @@ function handlersOf({ discovery, scanner }: InboxExplorerSettings): readonly Han
   });
 }
 
-function handlerOf(method: object): readonly Handler[] {
+function handlerOf(method: object): readonly ConsumingHandler[] {
   const consumer = consumerOf(method);
   if (!consumer) return [];
   const patterns = (Reflect.getMetadata('microservices:pattern', method) ?? []) as readonly unknown[];

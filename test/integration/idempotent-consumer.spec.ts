@@ -219,6 +219,15 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     await connection.close();
   });
 
+  const queueOptions = () => ({
+    ...{
+      durable: true,
+      deadLetterExchange: '',
+      deadLetterRoutingKey: names.dead,
+      overflow: 'reject-publish',
+    },
+    arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' },
+  });
   const transport = (noAck: boolean): MicroserviceOptions => ({
     transport: Transport.RMQ,
     options: {
@@ -230,9 +239,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
         wildcards: true,
         noAck,
       },
-      queueOptions: {
-        ...{ durable: true, deadLetterExchange: '', deadLetterRoutingKey: names.dead },
-      },
+      queueOptions: queueOptions(),
       prefetchCount: 20,
     },
   });
@@ -308,11 +315,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     refused.connectMicroservice(transport(true));
     const connection = await connect(url);
     const channel = await connection.createChannel();
-    const { deadLetterExchange, deadLetterRoutingKey } = {
-      deadLetterExchange: '',
-      deadLetterRoutingKey: names.dead,
-    };
-    await channel.assertQueue(names.queue, { durable: true, deadLetterExchange, deadLetterRoutingKey });
+    await channel.assertQueue(names.queue, queueOptions());
     channel.sendToQueue(names.queue, Buffer.from('{"pattern":"order.paid","data":{"order":1}}'));
     const reason = /"billing"\) could lose some: set noAck: false/;
     await expect(refused.startAllMicroservices()).rejects.toThrow(reason);

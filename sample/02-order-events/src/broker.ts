@@ -45,7 +45,14 @@ export function transportOf(
           // Nest's default takes messages for done before they are.
           noAck: false,
           prefetchCount: 20,
-          queueOptions: { durable: true, deadLetterExchange: '', deadLetterRoutingKey: deadQueue(service) },
+          queueOptions: {
+            durable: true,
+            deadLetterExchange: '',
+            deadLetterRoutingKey: deadQueue(service),
+            // With these RabbitMQ loses no dead letter when it crashes.
+            overflow: 'reject-publish',
+            arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' },
+          },
         },
       };
     case 'kafka':

@@ -27,7 +27,10 @@ const TRANSPORTS: Readonly<Record<string, () => MicroserviceOptions>> = {
     options: {
       ...{ urls: [CHAOS_ADDRESS], queue: GROUP, exchange: 'saga-events', exchangeType: 'topic' },
       ...{ wildcards: true, noAck: false, prefetchCount: 20 },
-      queueOptions: { durable: true, deadLetterExchange: '', deadLetterRoutingKey: DEAD },
+      queueOptions: {
+        ...{ durable: true, deadLetterExchange: '', deadLetterRoutingKey: DEAD, overflow: 'reject-publish' },
+        arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' },
+      },
       socketOptions: { heartbeatIntervalInSeconds: 1, reconnectTimeInSeconds: 1 },
     },
   }),
