@@ -59,17 +59,23 @@ class Hotel {
   /** Says what the booking becomes, as soon as it is that. */
   async ends(guest: string, bookingId: string): Promise<void> {
     for (;;) {
-      const booking = (await (await fetch(`${this.url}/bookings/${bookingId}`)).json()) as BookingView;
+      const booking = await this.find(bookingId);
       if (booking.state === 'confirmed') {
         say(guest, `confirmed by ${booking.decidedBy}`);
         return;
       }
-      if (booking.reason !== null) {
-        say(guest, `${booking.state}: ${booking.reason}`);
+      if (booking.saga === 'compensated') {
+        // The booking was read before its saga, which may have ended in between.
+        const { state, reason } = await this.find(bookingId);
+        say(guest, `${state}: ${reason}`);
         return;
       }
       await sleep(PAUSE_MS);
     }
+  }
+
+  private async find(bookingId: string): Promise<BookingView> {
+    return (await (await fetch(`${this.url}/bookings/${bookingId}`)).json()) as BookingView;
   }
 
   private async post(path: string, body: object, headers: Record<string, string> = {}): Promise<Answer> {
