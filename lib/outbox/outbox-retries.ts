@@ -60,8 +60,19 @@ export class OutboxRetries {
     // What an operator has decided of a parked key, somewhere else, is not told.
     if (shards.join() === this.owned.join() && !this.blocked.anyParked) return;
     this.blocked.forget();
-    if (shards.length > 0) this.blocked.load(await this.settings.storage.blockedKeys(shards));
+    if (shards.length > 0) await this.load(shards);
     this.owned = shards;
+  }
+
+  /** What was moved behind a parked event in the moment in which an operator discarded that waits for nothing. */
+  private async load(shards: readonly number[]): Promise<void> {
+    const { storage } = this.settings;
+    const keys = await storage.blockedKeys(shards);
+    this.blocked.load(keys);
+    const stalled = keys.filter((key) => key.stalled);
+    if (stalled.length === 0) return;
+    await storage.promote(stalled);
+    this.nextAt = -Infinity;
   }
 
   /** After a fault: nothing that is known may be true any more. */

@@ -10,6 +10,8 @@ export interface BlockedKey {
   readonly events: number;
   /** Its first event waits for an operator. */
   readonly parked: boolean;
+  /** Its first event waits behind one that is gone. */
+  readonly stalled: boolean;
 }
 
 /** An event that leaves the outbox for the side table. */
@@ -112,6 +114,9 @@ export abstract class RetryStorage {
   abstract bury(workerId: string, events: readonly Buried[]): Promise<void>;
 
   abstract blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]>;
+
+  /** The first event of each key is due if it waits behind one that is gone. */
+  abstract promote(keys: readonly BlockedKey[]): Promise<void>;
 
   /** Events whose time has come, each followed by those of its key that wait behind it, in their order. */
   abstract due(request: DueRequest): Promise<readonly RetryEvent[]>;

@@ -70,7 +70,7 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       const keys = await storage.retries.blockedKeys(ALL);
       assert.deepEqual(
         keys.filter((it) => it.key === key),
-        [{ shard: shardOf(key), destination: 'default', key, events: 3, parked: false }],
+        [{ shard: shardOf(key), destination: 'default', key, events: 3, parked: false, stalled: false }],
       );
       const other = unique('key');
       const [now, then] = (await pending(storage, [other, other])) as [PendingEvent, PendingEvent];
@@ -228,6 +228,33 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
         (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
         false,
       );
+    },
+  },
+  {
+    name: 'an event that came behind a parked one in the moment of its discard is found stalled, and is due once promoted',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert(OWNER, [parked(first)]);
+      assert.equal(await storage.retries.discard({ key }, audit('discard')), 1);
+      await storage.retries.divert(OWNER, [behind(second)]);
+      assert.deepEqual(await due(storage, key), []);
+      const blocked = (await storage.retries.blockedKeys(ALL)).filter((it) => it.key === key);
+      assert.deepEqual(blocked, [
+        { shard: shardOf(key), destination: 'default', key, events: 1, parked: false, stalled: true },
+      ]);
+      await storage.retries.promote(blocked);
+      assert.deepEqual(ids(await due(storage, key)), [second.eventId]);
+      // One that waits for its next attempt, or for an operator, goes on waiting.
+      const [far] = await pending(storage, [unique('key')]);
+      const [stuck] = await pending(storage, [unique('key')]);
+      if (!far || !stuck) throw new Error('there are two');
+      await storage.retries.divert(OWNER, [failed(far, FAR_MS), parked(stuck)]);
+      const others = await storage.retries.blockedKeys(ALL);
+      assert.ok(others.filter((it) => it.key === far.key || it.key === stuck.key).every((it) => !it.stalled));
+      await storage.retries.promote(others);
+      assert.deepEqual([await due(storage, far.key), await due(storage, stuck.key)], [[], []]);
     },
   },
   {

@@ -890,6 +890,21 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  it('an event of a parked key that was discarded a moment before is not stuck', async () => {
+    let poison = true;
+    const destination = new ScriptedDestination(() => (poison ? { status: 'rejected', reason: 'no' } : OK));
+    const { worker, write, left, trouble, clock } = relay(destination, 100, { onPoison: 'park-key' });
+    write({ type: 'poison', key: NORTH });
+    worker.start();
+    await settled();
+    poison = false;
+    expect(await trouble.discard({ type: 'poison' }, auditOf('discard', '', {}))).toBe(1);
+    write({ type: 'after', key: NORTH });
+    await clock.advance(5_000);
+    expect([left(), destination.items.at(-1)?.type]).toEqual([[], 'after']);
+    await worker.stop();
+  });
+
   it('lets a parked key go on whose event was discarded somewhere else', async () => {
     const destination = new ScriptedDestination(({ type }) => (type === 'poison' ? LATER : OK));
     const { worker, write, left, trouble, dead, clock } = relay(destination, 100, { onPoison: 'park-key' });

@@ -52,9 +52,15 @@ export class MemoryRetryStorage extends RetryStorage {
         if (!first) return [];
         const { shard, destination, key } = first.event;
         const parked = rows.some(({ parkedAt }) => parkedAt !== undefined);
-        return [{ shard, destination, key, events: rows.length, parked }];
+        const stalled = first.nextAt === undefined && first.parkedAt === undefined;
+        return [{ shard, destination, key, events: rows.length, parked, stalled }];
       }),
     );
+  }
+
+  promote(keys: readonly BlockedKey[]): Promise<void> {
+    for (const key of keys) this.promoteFirst(key);
+    return Promise.resolve();
   }
 
   due({ shards, except, limit }: DueRequest): Promise<readonly RetryEvent[]> {
@@ -99,7 +105,7 @@ export class MemoryRetryStorage extends RetryStorage {
       if (!isGone(result.outcome)) continue;
       retries.delete(row.seq);
       if (result.outcome === 'dead') this.lay(row.event, result.reason, row.attempts + 1);
-      this.promote(row);
+      if (row.blocks) this.promoteFirst(row.event);
     }
     return Promise.resolve();
   }
@@ -146,7 +152,7 @@ export class MemoryRetryStorage extends RetryStorage {
     const parked = this.parked(filter);
     for (const { row } of parked) {
       this.database.retries.delete(row.seq);
-      this.promote(row);
+      this.promoteFirst(row.event);
     }
     return this.noted(audit, chosen.length + parked.length);
   }
@@ -168,9 +174,8 @@ export class MemoryRetryStorage extends RetryStorage {
     this.database.deadLetters.set(`${eventId} ${destination}`, { letter, event });
   }
 
-  private promote({ event, blocks }: MemoryRetry): void {
-    if (!blocks) return;
-    const first = this.rows.find((row) => row.blocks && keyOf(row.event) === keyOf(event));
+  private promoteFirst(key: PlacedKey): void {
+    const first = this.rows.find((row) => row.blocks && keyOf(row.event) === keyOf(key));
     if (first && !first.parkedAt) first.nextAt ??= this.clock.monotonic();
   }
 
@@ -204,6 +209,8 @@ function matches(letter: DeadLetter, filter: DeadLetterFilter): boolean {
   );
 }
 
-function keyOf({ shard, destination, key }: PendingEvent): string {
+type PlacedKey = Pick<PendingEvent, 'shard' | 'destination' | 'key'>;
+
+function keyOf({ shard, destination, key }: PlacedKey): string {
   return JSON.stringify([shard, destination, key]);
 }

@@ -24,6 +24,8 @@ interface Settings {
   readonly retentionMs: number | false;
 }
 
+type PlacedKey = Pick<BlockedKey, 'shard' | 'destination' | 'key'>;
+
 type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
 
 /** Events in trouble, in PostgreSQL. */
@@ -58,6 +60,11 @@ export class TypeOrmRetryStorage extends RetryStorage {
   blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]> {
     const { engine, tables } = this.settings;
     return engine.query<BlockedKey[]>(sql.blockedKeysSql(tables), [shards]);
+  }
+
+  async promote(keys: readonly PlacedKey[]): Promise<void> {
+    const { engine, tables } = this.settings;
+    await engine.query(sql.promoteSql(tables), keysOf(keys));
   }
 
   async due({ shards, except, limit }: DueRequest): Promise<readonly RetryEvent[]> {
@@ -140,12 +147,16 @@ export class TypeOrmRetryStorage extends RetryStorage {
       .filter(({ event, outcome }) => event.blocks && isGone(outcome))
       .map(({ event }) => event);
     if (heads.length === 0) return;
-    await runner.query(sql.promoteSql(tables), [
-      heads.map(({ shard }) => shard),
-      heads.map(({ destination }) => destination),
-      heads.map(({ key }) => key),
-    ]);
+    await runner.query(sql.promoteSql(tables), keysOf(heads));
   }
+}
+
+function keysOf(keys: readonly PlacedKey[]): unknown[] {
+  return [
+    keys.map(({ shard }) => shard),
+    keys.map(({ destination }) => destination),
+    keys.map(({ key }) => key),
+  ];
 }
 
 function placesOf(events: readonly RetryEvent[]): unknown[] {

@@ -45,7 +45,8 @@ JOIN gone ON gone.shard = w.shard AND gone.id = w.id ON CONFLICT (event_id, dest
 
 /** By the index of blocking events. */
 export const blockedKeysSql = (t: Tables) => `
-SELECT shard, destination, key, count(*)::int AS events, bool_or(parked_at IS NOT NULL) AS parked FROM ${t.retry}
+SELECT shard, destination, key, count(*)::int AS events, bool_or(parked_at IS NOT NULL) AS parked,
+  (array_agg(next_at IS NULL AND parked_at IS NULL ORDER BY seq))[1] AS stalled FROM ${t.retry}
 WHERE blocks AND shard = ANY($1::smallint[]) GROUP BY shard, destination, key`;
 
 /** Heads whose time has come, by their index, each with what waits behind it. */
@@ -108,7 +109,7 @@ WITH ${owned(t, '$4')}, dead AS (
 INSERT INTO ${t.deadLetter} (${COPY}, stamped_at, reason, attempts)
 SELECT ${COPY}, stamped_at, why, attempts + 1 FROM dead ON CONFLICT (event_id, destination) DO NOTHING`;
 
-/** The first event of a key whose head is gone is due. */
+/** The first event of each key is due if it waits behind one that is gone. */
 export const promoteSql = (t: Tables) => `
 UPDATE ${t.retry} r SET next_at = clock_timestamp()
 FROM (SELECT DISTINCT shard, destination, key FROM unnest($1::smallint[], $2::text[], $3::text[]) AS k (shard, destination, key)) k,
