@@ -16,8 +16,11 @@ export abstract class MessageBroker {
   abstract connect(): Promise<void>;
 
   /**
-   * Publishes in the order of the batch. @param signal aborts at the publish time-out; what is not confirmed then is
-   * `retryable`
+   * Publishes in the order of the batch. @param signal aborts at the publish time-out
+   * @returns what the destination told of each event. Undefined for what it did not tell of: for want of time, or because the
+   * connection broke, or because it takes nothing at the moment. Such an event comes again and has used up no attempt,
+   * unless it was alone in its batch
+   * @throws why the destination told of none
    */
   abstract publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes>;
 

@@ -1,10 +1,14 @@
 import type { PublishOutcome } from '../events/publish.js';
 
-/** Of a batch that is under way: undefined for what is not known yet. */
+/** Of a batch that is under way: undefined for what the destination has not told of. */
 export type OpenOutcomes = (PublishOutcome | undefined)[];
 
 export const OK: PublishOutcome = Object.freeze({ status: 'ok' });
-export const TIMED_OUT = retryable('not confirmed within the publish time-out');
+
+/** Nothing at all is known: then the reason is worth more than a list of nothing. */
+export function untold(outcomes: OpenOutcomes): boolean {
+  return outcomes.every((outcome) => outcome === undefined);
+}
 
 export function retryable(reason: string): PublishOutcome {
   return { status: 'retryable', reason };

@@ -129,10 +129,20 @@ function sizeFault(text: string, maxBytes: number): EventFault | undefined {
 
 /** Headers travel in memory with every event of a batch. */
 const MAX_HEADER_BYTES = 16_384;
+/** AMQP 0-9-1 has names of fields as short strings. */
+const MAX_HEADER_NAME_BYTES = 255;
 
 function headersFault(text: string): EventFault | undefined {
   const bytes = Buffer.byteLength(text);
-  if (bytes <= MAX_HEADER_BYTES) return undefined;
+  if (bytes > MAX_HEADER_BYTES) return tooMuch(bytes);
+  if (bytes <= MAX_HEADER_NAME_BYTES) return undefined;
+  const names = Object.keys(JSON.parse(text) as object);
+  const isLong = names.some((name) => Buffer.byteLength(name) > MAX_HEADER_NAME_BYTES);
+  if (!isLong) return undefined;
+  return invalid('headers', `expected names of at most ${MAX_HEADER_NAME_BYTES} bytes`).fault;
+}
+
+function tooMuch(bytes: number): EventFault {
   return { kind: 'too_large', field: 'headers', reason: `${bytes} bytes; the limit is ${MAX_HEADER_BYTES}` };
 }
 

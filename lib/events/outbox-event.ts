@@ -10,7 +10,7 @@ export interface OutboxEventInput {
   key?: string | undefined;
   aggregateType?: string | undefined;
   aggregateId?: string | undefined;
-  /** Travel with the event as message headers. At most 16 KiB of JSON text. */
+  /** Travel with the event as message headers. At most 16 KiB of JSON text, names of at most 255 bytes. */
   headers?: Readonly<Record<string, string>> | undefined;
   /** A UUID; default: a new UUIDv7. Consumers recognise repeats by it. */
   id?: string | undefined;

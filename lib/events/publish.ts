@@ -14,8 +14,8 @@ export interface PublishItem {
 }
 
 /**
- * What became of one event. `ok`: the broker has it, in the sense its docs give. `retryable`: try again later, it may
- * or may not have arrived. `rejected`: this broker will never take it.
+ * What became of one event. `ok`: the broker has it, in the sense its docs give. `retryable`: it was refused for now, and has
+ * used up an attempt. `rejected`: this broker will never take it.
  */
 export type PublishOutcome =
   | { readonly status: 'ok' }
@@ -23,7 +23,7 @@ export type PublishOutcome =
   | { readonly status: 'rejected'; readonly reason: string };
 
 /**
- * One outcome for each event of a batch, in its order. Undefined for an event that had not had its turn when the time-out
- * came: it comes again and has lost no attempt.
+ * One outcome for each event of a batch, in its order. Undefined for an event that nothing is known of: it may have arrived
+ * or not, comes again, and has used up no attempt.
  */
 export type PublishOutcomes = readonly (PublishOutcome | undefined)[];

@@ -1,4 +1,4 @@
-import type { PublishItem, PublishOutcomes } from '../events/publish.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../events/publish.js';
 import type { Clock } from '../runtime/clock.js';
 import { errorText } from '../runtime/error-text.js';
 import { groupBy } from '../runtime/group-by.js';
@@ -26,7 +26,7 @@ export interface Publishable {
 export interface PublishedGroup<E> {
   readonly destination: string;
   readonly events: readonly E[];
-  /** In the order of the events; undefined where the time-out came first, while the destination took others. */
+  /** In the order of the events; undefined where the destination told nothing, and others may be to blame for it. */
   readonly outcomes: PublishOutcomes;
   /** Why the destination as a whole took nothing: its events are not to blame. */
   readonly outage: string | undefined;
@@ -91,17 +91,57 @@ export class Publisher {
     // Another process may have it: during a rolling deploy it would be wrong to give up its events.
     if (!target)
       return this.failed(destination, events, `no broker is named "${destination}" in this process`);
-    const { outcomes: given, reason, isLate } = await this.answerOf(target, events, time);
-    if (isLate && !time.isFair)
-      return { destination, events, outcomes: settledOf(events, given), outage: undefined, cutShort: true };
+    const beganAt = this.clock.monotonic();
+    const answer = await this.answerOf(target, events, time);
+    if (answer.isLate && !time.isFair)
+      return { destination, events, outcomes: settledOf(events, answer), outage: undefined, cutShort: true };
+    const group = await this.judged(target, { destination, events }, answer);
+    if (answer.isLate || group.outage !== undefined || !group.outcomes.includes(undefined)) return group;
+    return this.sendAgain(group, { ...time, isFair: false, ms: time.ms - this.clock.monotonic() + beganAt });
+  }
+
+  /** Whose fault it is that something was not taken. Of several that nothing was told of, nobody knows whose. */
+  private async judged<E extends Publishable>(
+    target: Destination,
+    { destination, events }: Pick<PublishedGroup<E>, 'destination' | 'events'>,
+    { outcomes: given, reason, isLate }: Answer,
+  ): Promise<PublishedGroup<E>> {
     const unknown = { status: 'retryable' as const, reason };
-    const isSlow = isLate && events.length > 1;
-    const outcomes = events.map((_, index) => given[index] ?? (isSlow ? undefined : unknown));
+    const isLone = events.length === 1;
+    const outcomes = events.map((_, index) => given[index] ?? (isLone ? unknown : undefined));
     const nothingTaken = outcomes.every((outcome) => (outcome ?? unknown).status === 'retryable');
     if (!nothingTaken) return { destination, events, outcomes, outage: undefined };
     const said = given[0] && 'reason' in given[0] ? given[0].reason : reason;
-    const outage = isSlow ? reason : await this.outageOf(target, said);
+    const outage = isLate && !isLone ? reason : await this.outageOf(target, said);
     return { destination, events, outcomes, outage };
+  }
+
+  /**
+   * Sends once more what nothing was told of, though the destination answers: its connection broke, or one of the events
+   * breaks it, which is found by halves. Nothing overtakes an event of its key.
+   */
+  private async sendAgain<E extends Publishable>(
+    { destination, events, outcomes }: PublishedGroup<E>,
+    time: Time,
+  ): Promise<PublishedGroup<E>> {
+    const until = this.clock.monotonic() + time.ms;
+    const known = new Map(events.map((event, index) => [event, outcomes[index]]));
+    const untold = events.filter((event) => !known.get(event));
+    const half = untold.length === events.length ? events.length >> 1 : untold.length;
+    const waiting = new Set(events.filter((event) => refused(known.get(event))).map(({ key }) => key));
+    let outage: string | undefined;
+    for (const part of [untold.slice(0, half), untold.slice(half)]) {
+      const going = part.filter(({ key }) => !waiting.has(key));
+      const ms = until - this.clock.monotonic();
+      if (going.length === 0 || ms <= 0 || outage !== undefined) continue;
+      const group = await this.publishTo(destination, going, { ...time, ms });
+      outage = group.outage;
+      if (outage === undefined) for (const [n, event] of going.entries()) known.set(event, group.outcomes[n]);
+      for (const event of going) if (known.get(event)?.status !== 'ok') waiting.add(event.key);
+    }
+    const all = events.map((event) => known.get(event));
+    // What was told counts; a destination that is down now says so the next time.
+    return { destination, events, outcomes: all, outage: all.some((one) => one) ? undefined : outage };
   }
 
   /** A broker that takes nothing is down, or refuses just these events. */
@@ -150,8 +190,12 @@ export class Publisher {
 }
 
 /** What is known for good: a failure of which the short time may be the cause is none. */
-function settledOf(events: readonly unknown[], given: PublishOutcomes): PublishOutcomes {
-  return events.map((_, n) => (given[n]?.status === 'retryable' ? undefined : given[n]));
+function settledOf(events: readonly unknown[], { outcomes }: Answer): PublishOutcomes {
+  return events.map((_, n) => (outcomes[n]?.status === 'retryable' ? undefined : outcomes[n]));
+}
+
+function refused(outcome: PublishOutcome | undefined): boolean {
+  return outcome !== undefined && outcome.status !== 'ok';
 }
 
 /** Headers are put together when a broker asks for them first. */

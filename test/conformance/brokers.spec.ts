@@ -46,7 +46,6 @@ describe(
     return {
       ...{ broker, receive, another: () => new InMemoryBroker() },
       hasHeaders: true,
-      takesTurns: true,
       close: async () => undefined,
     };
   }),
@@ -67,7 +66,7 @@ describe(
       return received;
     };
     return {
-      ...{ broker: another(), another, receive, hasHeaders: false, takesTurns: false },
+      ...{ broker: another(), another, receive, hasHeaders: false },
       close: async () => server.close(),
     };
   }),
@@ -80,7 +79,7 @@ describeWith(
     const another = () => new RabbitMqBroker({ url: rabbitMqUrl(), exchange: unique });
     const listener = await RabbitMqListener.on(unique);
     return {
-      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
+      ...{ broker: another(), another, hasHeaders: true },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };
@@ -95,7 +94,7 @@ describeWith(
     const another = () => new RedisStreamsBroker(options);
     const listener = new RedisListener(options.url, options.streamPrefix);
     return {
-      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
+      ...{ broker: another(), another, hasHeaders: true },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };
@@ -110,7 +109,7 @@ describeWith(
     const another = () => new KafkaBroker(options);
     const listener = await KafkaListener.on(options.brokers, options.topicPrefix);
     return {
-      ...{ broker: another(), another, hasHeaders: true, takesTurns: false },
+      ...{ broker: another(), another, hasHeaders: true },
       receive: (type) => listener.receive(type),
       close: () => listener.close(),
     };

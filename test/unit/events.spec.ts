@@ -270,6 +270,7 @@ describe('makeEvent', () => {
     [{ type: 'a', key: '\ud800' }, 'key', 'a text with a lone surrogate cannot be stored'],
     [{ type: 'a', headers: { tenant: 'a\u0000' } }, 'headers.tenant', 'a text with \\u0000 cannot be stored'],
     [{ type: 'a', headers: { tenant: 7 } }, 'headers.tenant', 'expected a text'],
+    [{ type: 'a', headers: { ['é'.repeat(128)]: 'x' } }, 'headers', 'expected names of at most 255 bytes'],
   ])('refuses %j and names the field', (event, field, reason) => {
     expect(make(event)).toEqual({ fault: { kind: 'invalid', field, reason } });
   });

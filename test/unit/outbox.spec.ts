@@ -443,10 +443,58 @@ describe('Publisher', () => {
         default: new ScriptedDestination(undefined, whole),
         audit: new ScriptedDestination(),
       });
-      const events = [pendingEvent(1), pendingEvent(2, { destination: 'audit' }), pendingEvent(3)];
+      const others = { key: 'another' };
+      const events = [pendingEvent(1), pendingEvent(2, { destination: 'audit' }), pendingEvent(3, others)];
       await expect(publish(events)).resolves.toEqual([outcome, 'ok', outcome]);
     },
   );
+
+  it('uses up no attempt of a batch whose connection broke: it is sent once more', async () => {
+    let broken = true;
+    const main = new ScriptedDestination(undefined, async (batch) => {
+      if (broken) {
+        broken = false;
+        throw new Error('connection reset');
+      }
+      return batch.map(() => OK);
+    });
+    const { publish } = setUp({ default: main });
+    const events = [1, 2, 3, 4, 5].map((id) => pendingEvent(id));
+    await expect(publish(events)).resolves.toEqual(events.map(() => 'ok'));
+  });
+
+  it('finds the one event at which the connection breaks, and lets none of its key overtake it', async () => {
+    const sent: string[] = [];
+    const main = new ScriptedDestination(undefined, async (batch) => {
+      const at = batch.findIndex(({ type }) => type === 'killer');
+      sent.push(...batch.slice(0, at === -1 ? undefined : at).map(({ eventId }) => eventId));
+      if (at === 0) throw new Error('connection reset');
+      return batch.map((_, n) => (at === -1 || n < at ? OK : undefined));
+    });
+    const { publish } = setUp({ default: main });
+    const events = Array.from({ length: 40 }, (_, n) =>
+      pendingEvent(n, { key: `key ${n % 4}`, ...(n === 9 && { type: 'killer' }) }),
+    );
+    const outcomes = await publish(events);
+    const expected = events.map((_, n) =>
+      n === 9 ? 'retryable: connection reset' : n > 9 && n % 4 === 1 ? 'left' : 'ok',
+    );
+    expect(outcomes).toEqual(expected);
+    const once = events.map(({ eventId }) => eventId).filter((_, n) => expected[n] === 'ok');
+    expect(sent).toEqual(once);
+  });
+
+  it('blames no event for a destination that goes down in the middle of a batch', async () => {
+    const main = new ScriptedDestination(undefined, async (batch) => {
+      if (main.down) throw new Error('no connection');
+      main.down = true;
+      return batch.map((_, n) => (n < 2 ? OK : undefined));
+    });
+    const { publish } = setUp({ default: main });
+    const events = [1, 2, 3, 4, 5].map((id) => pendingEvent(id));
+    await expect(publish(events)).resolves.toEqual(['ok', 'ok', 'left', 'left', 'left']);
+    await expect(publish(events.slice(2))).resolves.toEqual(Array(3).fill('down: no connection'));
+  });
 
   it('keeps the events of a destination that this process does not know', async () => {
     const { publish } = setUp({ default: new ScriptedDestination() });

@@ -1,9 +1,8 @@
-import type { PublishItem, PublishOutcome } from '../../events/publish.js';
-import { errorText } from '../../runtime/error-text.js';
+import type { PublishItem, PublishOutcomes } from '../../events/publish.js';
 import { groupBy } from '../../runtime/group-by.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
+import { beforeAbort, OK, retryable, untold, type OpenOutcomes } from '../outcomes.js';
 import { askKafka, connectKafka } from './kafka-connect.js';
 import { answerOf, isStarved, rejectionOf, TOO_LARGE, unavailable } from './kafka-errors.js';
 import { kafkaMessage, type KafkaMessage } from './kafka-message.js';
@@ -40,7 +39,7 @@ export class KafkaBroker extends MessageBroker {
     await this.link.get();
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     const outcomes: OpenOutcomes = batch.map(() => undefined);
     const { topicPrefix, envelope } = this.options;
     const messages = batch.map((item, index) => ({
@@ -50,10 +49,9 @@ export class KafkaBroker extends MessageBroker {
     try {
       for (const request of requestsOf(messages)) await this.send(request, { outcomes, signal });
     } catch (error) {
-      const outcome = retryable(errorText(error));
-      return outcomes.map((known) => known ?? outcome);
+      if (untold(outcomes)) throw error;
     }
-    return outcomes.map((known) => known ?? TIMED_OUT);
+    return outcomes;
   }
 
   /** Resolves when the cluster answers, and did not lack replicas the last time. @throws BrokerUnavailableError */
@@ -101,8 +99,10 @@ export class KafkaBroker extends MessageBroker {
       const half = messages.length >> 1;
       await this.send(messages.slice(0, half), sending);
       await this.send(messages.slice(half), sending);
+    } else if (isStarved(answer)) {
+      // No event's fault: they come again.
+      this.starved = answer;
     } else {
-      if (isStarved(answer)) this.starved = answer;
       const outcome = rejection ?? retryable(unavailable(this.options, error).message);
       for (const { index } of messages) sending.outcomes[index] = outcome;
     }

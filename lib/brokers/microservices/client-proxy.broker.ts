@@ -1,6 +1,6 @@
 import type { ClientProxy } from '@nestjs/microservices';
 import { lastValueFrom, type Subscription } from 'rxjs';
-import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../../events/publish.js';
 import { shardOf } from '../../events/shard.js';
 import { errorText } from '../../runtime/error-text.js';
 import { groupBy } from '../../runtime/group-by.js';
@@ -8,7 +8,7 @@ import { Place, section, type Reader } from '../../runtime/readers.js';
 import { BrokerUnavailableError, SagazOptionsError } from '../../saga/state/errors.js';
 import { cloudEventAttributes, envelope, type Envelope, type EnvelopeOptions } from '../envelope.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, retryable, TIMED_OUT } from '../outcomes.js';
+import { beforeAbort, OK, retryable } from '../outcomes.js';
 
 /** Options of {@link ClientProxyBroker}. */
 export interface ClientProxyBrokerOptions extends EnvelopeOptions {
@@ -50,17 +50,14 @@ export class ClientProxyBroker extends MessageBroker {
     });
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     const outcomes = new Map<PublishItem, PublishOutcome>();
     const lanes = [...groupBy(batch, ({ key }) => shardOf(key)).values()];
     const work = this.connect().then(() =>
       Promise.all(lanes.map((lane) => this.sendLane(lane, outcomes, signal))),
     );
-    const failure = await beforeAbort(
-      work.then(() => undefined).catch((error: unknown) => retryable(errorText(error))),
-      signal,
-    );
-    return batch.map((item) => outcomes.get(item) ?? failure ?? TIMED_OUT);
+    await beforeAbort(work, signal);
+    return batch.map((item) => outcomes.get(item));
   }
 
   /** Resolves when the client is connected, as far as it tells. @throws BrokerUnavailableError */
@@ -82,12 +79,11 @@ export class ClientProxyBroker extends MessageBroker {
     outcomes: Map<PublishItem, PublishOutcome>,
     signal: AbortSignal,
   ): Promise<void> {
-    let failed = false;
     for (const item of lane) {
       if (signal.aborted) return;
-      const outcome: PublishOutcome = failed ? BEHIND : await this.send(item);
-      failed ||= outcome.status === 'retryable';
+      const outcome = await this.send(item);
       outcomes.set(item, outcome);
+      if (outcome.status === 'retryable') return;
     }
   }
 
@@ -114,7 +110,6 @@ export class ClientProxyBroker extends MessageBroker {
   }
 }
 
-const BEHIND = retryable('an earlier event of its key was not sent');
 const NO_PAYLOAD: PublishOutcome = { status: 'rejected', reason: 'no_payload' };
 /** Of a URL in the error of some client. */
 const CREDENTIALS = /\/\/[^/@\s]*@/g;

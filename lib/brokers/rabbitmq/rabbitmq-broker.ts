@@ -1,8 +1,7 @@
-import type { PublishItem, PublishOutcome } from '../../events/publish.js';
-import { errorText } from '../../runtime/error-text.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../../events/publish.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, rejected, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
+import { beforeAbort, OK, rejected, retryable, untold, type OpenOutcomes } from '../outcomes.js';
 import type { Confirm, RabbitMqChannel } from './rabbitmq-channel.js';
 import { connectRabbitMq, unavailable } from './rabbitmq-connect.js';
 import { MAX_ROUTING_KEY_BYTES, rabbitMqMessage, type RabbitMqMessage } from './rabbitmq-message.js';
@@ -25,8 +24,6 @@ export class RabbitMqBroker extends MessageBroker {
   readonly kind = 'rabbitmq';
   private readonly options: ResolvedRabbitMqOptions;
   private readonly link: Link<RabbitMqChannel>;
-  /** Largest message that this server takes, once it has refused one. */
-  private maxBytes = Infinity;
 
   /** @throws SagazOptionsError */
   constructor(options: RabbitMqBrokerOptions) {
@@ -40,17 +37,17 @@ export class RabbitMqBroker extends MessageBroker {
     await this.channel();
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
     const outcomes: OpenOutcomes = batch.map(() => undefined);
     const messages = batch.map((item) => rabbitMqMessage(item, this.options.envelope));
+    const sending: Sending = { messages, outcomes, signal, maxBytes: Infinity };
     try {
       // A channel that the server closes because of one message leaves the others to the next one.
-      while (await this.sendAll(messages, outcomes, signal));
+      while (await this.sendAll(sending));
     } catch (error) {
-      const outcome = retryable(errorText(error));
-      return outcomes.map((known) => known ?? outcome);
+      if (untold(outcomes)) throw error;
     }
-    return outcomes.map((known) => known ?? TIMED_OUT);
+    return [...outcomes];
   }
 
   /** Resolves when the server answers and takes messages. @throws BrokerUnavailableError */
@@ -67,24 +64,34 @@ export class RabbitMqBroker extends MessageBroker {
   }
 
   /** Sends what has no outcome yet. @returns whether something is left that another channel should be tried with */
-  private async sendAll(
-    messages: readonly RabbitMqMessage[],
-    outcomes: OpenOutcomes,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  private async sendAll(sending: Sending): Promise<boolean> {
+    const { signal } = sending;
     const channel = await beforeAbort(this.channel(), signal);
     if (!channel) return false;
     if (channel.blocked !== undefined) throw this.unavailable(blockedBecause(channel.blocked));
-    const left = messages.flatMap((message, index) => (outcomes[index] ? [] : [{ message, index }]));
+    const unconfirmed = await this.sendLeft(channel, sending);
+    await channel.until(() => unconfirmed.size === 0, signal);
+    const isMute = unconfirmed.size > 0 && channel.blocked === undefined;
+    // What is not confirmed is sent again, on a channel that cannot take a late confirm of this time for one of that.
+    if (channel.lost !== undefined || isMute) this.link.drop(channel);
+    if (isMute || channel.lost === undefined) return false;
+    if (blame(channel, sending) && !signal.aborted) return true;
+    throw this.unavailable(channel.lost);
+  }
+
+  /** As the window allows. @returns the places of those that are not confirmed yet */
+  private async sendLeft(channel: RabbitMqChannel, sending: Sending): Promise<ReadonlySet<number>> {
+    const { messages, outcomes, signal, maxBytes } = sending;
+    const { window } = this.options;
     const sent = new Set<number>();
-    for (const { message, index } of left) {
-      const refusal = this.refusalOf(message);
+    const ready = () => channel.hasRoom(window) || channel.lost !== undefined;
+    for (const [index, message] of messages.entries()) {
+      if (outcomes[index]) continue;
+      const refusal = refusalOf(message, maxBytes);
       if (refusal) {
         outcomes[index] = refusal;
         continue;
       }
-      const { window } = this.options;
-      const ready = () => channel.hasRoom(window) || channel.lost !== undefined;
       if (!channel.hasRoom(window)) await channel.until(ready, signal);
       if (!channel.hasRoom(window)) break;
       sent.add(index);
@@ -93,42 +100,13 @@ export class RabbitMqBroker extends MessageBroker {
         if (confirm !== 'lost') outcomes[index] = this.outcomeOf(confirm);
       });
     }
-    await channel.until(() => sent.size === 0, signal);
-    if (channel.lost === undefined) return false;
-    this.link.drop(channel);
-    if (this.blame(channel, messages, outcomes) && !signal.aborted) return true;
-    throw this.unavailable(channel.lost);
+    return sent;
   }
 
   private outcomeOf(confirm: Confirm): PublishOutcome {
     if (confirm === 'taken') return OK;
     if (confirm === 'nacked') return retryable('the server did not take responsibility for it (nack)');
     return this.options.onUnroutable === 'drop' ? OK : rejected('unroutable');
-  }
-
-  private refusalOf({ body, routingKey }: RabbitMqMessage): PublishOutcome | undefined {
-    if (body.length > this.maxBytes) return rejected('too_large');
-    // No queue can be bound for it.
-    return Buffer.byteLength(routingKey) > MAX_ROUTING_KEY_BYTES ? rejected('unroutable') : undefined;
-  }
-
-  /** Finds the messages because of which the server closed the channel. @returns whether there are any */
-  private blame(
-    { lost = '' }: RabbitMqChannel,
-    messages: readonly RabbitMqMessage[],
-    outcomes: OpenOutcomes,
-  ): boolean {
-    const [, , max] = TOO_LARGE.exec(lost) ?? [];
-    if (max !== undefined) this.maxBytes = Number(max);
-    const [, topic] = NO_ACCESS.exec(lost) ?? [];
-    const isGuilty = ({ body, routingKey }: RabbitMqMessage) =>
-      (max !== undefined && body.length > this.maxBytes) || routingKey === topic;
-    const reason = max === undefined ? 'unauthorised' : 'too_large';
-    const guilty = messages.flatMap((message, index) =>
-      !outcomes[index] && isGuilty(message) ? [index] : [],
-    );
-    for (const index of guilty) outcomes[index] = rejected(reason);
-    return guilty.length > 0;
   }
 
   /** The open channel, else a new one. */
@@ -142,6 +120,35 @@ export class RabbitMqBroker extends MessageBroker {
   private unavailable(error: unknown): Error {
     return unavailable(this.options, error);
   }
+}
+
+/** One batch on its way. */
+interface Sending {
+  readonly messages: readonly RabbitMqMessage[];
+  readonly outcomes: OpenOutcomes;
+  readonly signal: AbortSignal;
+  /** Largest message that the server takes, once it has refused one of this batch. */
+  maxBytes: number;
+}
+
+function refusalOf({ body, routingKey }: RabbitMqMessage, maxBytes: number): PublishOutcome | undefined {
+  if (body.length > maxBytes) return rejected('too_large');
+  // No queue can be bound for it.
+  return Buffer.byteLength(routingKey) > MAX_ROUTING_KEY_BYTES ? rejected('unroutable') : undefined;
+}
+
+/** Finds the messages because of which the server closed the channel. @returns whether there are any */
+function blame({ lost = '' }: RabbitMqChannel, sending: Sending): boolean {
+  const { messages, outcomes } = sending;
+  const [, , max] = TOO_LARGE.exec(lost) ?? [];
+  if (max !== undefined) sending.maxBytes = Number(max);
+  const [, topic] = NO_ACCESS.exec(lost) ?? [];
+  const isGuilty = ({ body, routingKey }: RabbitMqMessage) =>
+    (max !== undefined && body.length > sending.maxBytes) || routingKey === topic;
+  const reason = max === undefined ? 'unauthorised' : 'too_large';
+  const guilty = messages.flatMap((message, index) => (!outcomes[index] && isGuilty(message) ? [index] : []));
+  for (const index of guilty) outcomes[index] = rejected(reason);
+  return guilty.length > 0;
 }
 
 function blockedBecause(reason: string): Error {

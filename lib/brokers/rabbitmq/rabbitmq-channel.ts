@@ -18,7 +18,8 @@ export class RabbitMqChannel {
   lost: string | undefined;
   /** Messages without a confirm. */
   unconfirmed = 0;
-  private readonly returned = new Set<string>();
+  /** How often each came back: one that was sent again before the server said anything of it comes back twice. */
+  private readonly returned = new Map<string, number>();
   private readonly watchers = new Set<() => void>();
 
   constructor(
@@ -32,19 +33,20 @@ export class RabbitMqChannel {
     connection.on('close', (error: unknown) => this.lose(error ?? 'the connection was closed'));
     channel.on('error', (error: unknown) => this.lose(error));
     channel.on('close', () => this.lose('the channel was closed'));
-    channel.on('return', ({ properties }) => this.returned.add(String(properties.messageId)));
+    channel.on('return', ({ properties }) => this.count(String(properties.messageId), 1));
   }
 
   /** @param told is called once, also when the channel closes */
   send({ eventId, routingKey, body, properties }: RabbitMqMessage, told: (confirm: Confirm) => void): void {
-    this.unconfirmed += 1;
     const confirmed = (error: unknown) => {
       this.unconfirmed -= 1;
       // A message is returned before it is confirmed.
-      const returned = this.returned.delete(eventId);
+      const returned = this.returned.has(eventId);
+      if (returned) this.count(eventId, -1);
       this.change(() => told(error ? failureOf(error) : returned ? 'returned' : 'taken'));
     };
     this.channel.publish(this.exchange, routingKey, body, properties, confirmed);
+    this.unconfirmed += 1;
   }
 
   /** Whether another message may go out now. */
@@ -83,6 +85,12 @@ export class RabbitMqChannel {
     if (await within(systemClock, GOODBYE_MS, goodbye)) return;
     const { connection } = this.connection as unknown as { connection: { stream: { destroy(): void } } };
     connection.stream.destroy();
+  }
+
+  private count(eventId: string, more: number): void {
+    const left = (this.returned.get(eventId) ?? 0) + more;
+    if (left > 0) this.returned.set(eventId, left);
+    else this.returned.delete(eventId);
   }
 
   private lose(reason: unknown): void {

@@ -68,6 +68,14 @@ export function isDeniedKey(text: string): boolean {
   return /^NOPERM.*\bkeys?\b/i.test(text);
 }
 
+/** What a server says that takes nothing from anybody at the moment. */
+const DOWN = /^(OOM|READONLY|LOADING|MISCONF|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|BUSY|TRYAGAIN|NOAUTH)\b/;
+
+/** Whether it is no event's fault: the server takes nothing, or its connection broke. */
+export function isDown(error: Error): boolean {
+  return error.name !== 'ReplyError' || DOWN.test(errorText(error));
+}
+
 /** The error to tell of, without credentials: ioredis's own holds the arguments of the command, AUTH's too. */
 export function unavailable({ address, client }: RedisPlace, error: unknown): BrokerUnavailableError {
   if (error instanceof BrokerUnavailableError) return error;

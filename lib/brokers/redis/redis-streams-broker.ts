@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
-import type { PublishItem, PublishOutcome } from '../../events/publish.js';
+import type { PublishItem, PublishOutcome, PublishOutcomes } from '../../events/publish.js';
 import { errorText } from '../../runtime/error-text.js';
 import { cloudEvent, type Envelope } from '../envelope.js';
 import { Link } from '../link.js';
 import { MessageBroker } from '../message-broker.js';
-import { beforeAbort, OK, rejected, retryable, TIMED_OUT, type OpenOutcomes } from '../outcomes.js';
-import { connectRedis, end, isDeniedKey, probe, unavailable } from './redis-connect.js';
+import { beforeAbort, OK, rejected, retryable, untold, type OpenOutcomes } from '../outcomes.js';
+import { connectRedis, end, isDeniedKey, isDown, probe, unavailable } from './redis-connect.js';
 import {
   resolveRedisOptions,
   type RedisStreamsBrokerOptions,
@@ -41,16 +41,13 @@ export class RedisStreamsBroker extends MessageBroker {
     await this.client();
   }
 
-  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<readonly PublishOutcome[]> {
-    const outcomes: OpenOutcomes = batch.map(() => undefined);
-    try {
-      const client = await beforeAbort(this.client(), signal);
-      if (client) await this.append(client, { batch, outcomes, signal });
-    } catch (error) {
-      const outcome = retryable(errorText(error));
-      return outcomes.map((known) => known ?? outcome);
-    }
-    return outcomes.map((known) => known ?? TIMED_OUT);
+  async publish(batch: readonly PublishItem[], signal: AbortSignal): Promise<PublishOutcomes> {
+    const appending: Appending = { batch, outcomes: batch.map(() => undefined), signal, fault: undefined };
+    const client = await beforeAbort(this.client(), signal);
+    if (client) await this.append(client, appending);
+    const { outcomes, fault } = appending;
+    if (fault !== undefined && untold(outcomes)) throw unavailable(this.options, fault);
+    return [...outcomes];
   }
 
   /** Resolves when the server takes writes. @throws BrokerUnavailableError */
@@ -66,12 +63,14 @@ export class RedisStreamsBroker extends MessageBroker {
     await this.link.close();
   }
 
-  private async append(client: Redis, { batch, outcomes, signal }: Appending): Promise<void> {
+  private async append(client: Redis, appending: Appending): Promise<void> {
+    const { batch, outcomes, signal } = appending;
     // All of them are sent at once; Redis answers in order.
     const chunks = Array.from({ length: Math.ceil(batch.length / CHUNK) }, async (_, index) => {
       const first = index * CHUNK;
-      const results = await this.pipelined(client, batch.slice(first, first + CHUNK));
-      results.forEach((outcome, offset) => (outcomes[first + offset] = outcome));
+      const errors = await this.pipelined(client, batch.slice(first, first + CHUNK));
+      appending.fault ??= errors.find((error) => error !== null && isDown(error)) ?? undefined;
+      errors.forEach((error, offset) => (outcomes[first + offset] = this.outcomeOf(error)));
       return true;
     });
     const ended = await beforeAbort(Promise.all(chunks), signal);
@@ -82,17 +81,19 @@ export class RedisStreamsBroker extends MessageBroker {
     this.trimmer.trim(client, new Set(published.map(({ type }) => this.streamOf(type))));
   }
 
-  private async pipelined(client: Redis, items: readonly PublishItem[]): Promise<PublishOutcome[]> {
+  /** @returns for each event the error that Redis answered with, null for none */
+  private async pipelined(client: Redis, items: readonly PublishItem[]): Promise<(Error | null)[]> {
     const pipeline = client.pipeline();
     for (const item of items)
       pipeline.xadd(this.streamOf(item.type), '*', ...fieldsOf(item, this.options.envelope));
     const results = (await pipeline.exec()) ?? [];
-    return items.map((_, index) => this.outcomeOf(results[index]?.[0]));
+    return items.map((_, index) => results[index]?.[0] ?? (results[index] ? null : NO_REPLY));
   }
 
-  private outcomeOf(error: Error | null | undefined): PublishOutcome {
+  private outcomeOf(error: Error | null): PublishOutcome | undefined {
     if (error === null) return OK;
-    const text = errorText(error ?? 'no reply');
+    const text = errorText(error);
+    if (isDown(error)) return undefined;
     if (isDeniedKey(text)) return rejected('unauthorised');
     if (text.startsWith('WRONGTYPE')) return rejected('unroutable');
     return retryable(unavailable(this.options, error).message);
@@ -115,7 +116,11 @@ interface Appending {
   readonly batch: readonly PublishItem[];
   readonly outcomes: OpenOutcomes;
   readonly signal: AbortSignal;
+  /** Why the server as a whole did not take something. */
+  fault: Error | undefined;
 }
+
+const NO_REPLY = new Error('no reply');
 
 function fieldsOf(item: PublishItem, envelope: Envelope): string[] {
   const { headers } = item;

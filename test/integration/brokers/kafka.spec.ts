@@ -2,9 +2,8 @@ import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Ctx, EventPattern, KafkaContext, Payload, Transport } from '@nestjs/microservices';
 import { Kafka, logLevel } from 'kafkajs';
-import type { PublishOutcome } from '../../../lib/index.js';
 import { KafkaBroker, type KafkaBrokerOptions } from '../../../lib/kafka.js';
-import { itemOf, itemsOf, patient } from '../../support/brokers/broker-item.js';
+import { itemOf, itemsOf, patient, statuses, told } from '../../support/brokers/broker-item.js';
 import { KafkaListener } from '../../support/brokers/kafka.js';
 import { describeWith } from '../../support/requirement.js';
 import { freePort } from '../../support/services/free-port.js';
@@ -15,7 +14,6 @@ import { until } from '../../support/until.js';
 
 const OK = { status: 'ok' };
 const rejected = (reason: string) => ({ status: 'rejected', reason });
-const statuses = (outcomes: readonly PublishOutcome[]) => outcomes.map(({ status }) => status);
 const unavailable = (refused: boolean) => ({ code: 'SAGAZ_BROKER_UNAVAILABLE', refused });
 const JAAS =
   'org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="right" user_admin="right";';
@@ -103,7 +101,7 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     try {
       const broker = await open();
       const payload = { id: 7, key: 'k', value: { nested: true }, pattern: 'p', data: [1] };
-      await broker.publish([itemOf({ type: 'order.completed', key: 'order-9', payload })], patient());
+      await told(broker, [itemOf({ type: 'order.completed', key: 'order-9', payload })]);
       await until(() => heard.length === 1);
       expect(heard).toEqual([{ data: payload, type: 'order.completed', key: 'order-9' }]);
     } finally {
@@ -178,10 +176,10 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     const broker = new KafkaBroker(as('hunter2'));
     const error: unknown = await broker.connect().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject(unavailable(true));
-    const outcomes = await broker.publish([itemOf({ type: 'known' })], patient());
+    const outcomes = await told(broker, [itemOf({ type: 'known' })]);
     for (const text of [(error as Error).stack, JSON.stringify([error, outcomes])])
       expect(text).not.toMatch(/hunter2/);
-    expect(statuses(outcomes)).toEqual(['retryable']);
+    expect(statuses(outcomes)).toEqual(['untold']);
   });
 
   describeWith('openssl', 'over TLS', () => {
@@ -211,17 +209,17 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     const records = await listener.records('numbered');
     const values = () => new Set(records.map(({ value }) => value));
     const [first, second] = [itemsOf('numbered', 10), itemsOf('numbered', 20).slice(10)];
-    await broker.publish([itemOf({ type: 'numbered', payload: 'before' })], patient());
+    await told(broker, [itemOf({ type: 'numbered', payload: 'before' })]);
     proxy.mute = true;
     const limit = new AbortController();
-    const outcomes = broker.publish(first, limit.signal);
+    const outcomes = told(broker, first, limit.signal);
     await until(async () => (await endOf('numbered')) >= 11);
     limit.abort();
-    expect(statuses(await outcomes)).toEqual(Array<string>(10).fill('retryable'));
+    expect(statuses(await outcomes)).toEqual(Array<string>(10).fill('untold'));
     proxy.mute = false;
     proxy.cut();
     // As many as before, but others: a producer that counts on from before would have them dropped.
-    await until(async () => statuses(await broker.publish(second, patient())).every((it) => it === 'ok'));
+    await until(async () => statuses(await told(broker, second)).every((it) => it === 'ok'));
     await until(() => values().size === 21);
   });
 
@@ -233,7 +231,7 @@ describeWith('kafka', 'KafkaBroker and a node that may be in trouble', () => {
     let trouble = 0;
     for (let round = 1; left.length > 0; round++) {
       const batch = left.slice(0, 500);
-      const publishing = broker.publish(batch, AbortSignal.timeout(10_000));
+      const publishing = told(broker, batch, AbortSignal.timeout(10_000));
       if (round % 9 === 0) setImmediate(() => proxy.cut());
       if (round === 20) await node.kill();
       const outcomes = await publishing;

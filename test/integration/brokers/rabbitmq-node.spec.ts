@@ -2,7 +2,7 @@ import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Ctx, EventPattern, Payload, RmqContext, Transport } from '@nestjs/microservices';
 import { RabbitMqBroker } from '../../../lib/rabbitmq.js';
-import { itemOf, itemsOf, patient } from '../../support/brokers/broker-item.js';
+import { itemOf, itemsOf, patient, told } from '../../support/brokers/broker-item.js';
 import { describeWith } from '../../support/requirement.js';
 import { RabbitMqNode } from '../../support/services/rabbitmq-node.js';
 import { until } from '../../support/until.js';
@@ -81,9 +81,8 @@ describeWith('rabbitmq-server', 'RabbitMqBroker and a server that is in trouble'
     // The server says so when a publisher has published.
     await until(async () => {
       limit.signal.throwIfAborted();
-      const outcomes = await broker.publish([itemOf({ type: 'order.paused' })], AbortSignal.timeout(500));
-      const [outcome] = outcomes;
-      if (outcome?.status === 'retryable') refused.push(outcome.reason);
+      const [outcome] = await told(broker, [itemOf({ type: 'order.paused' })], AbortSignal.timeout(500));
+      if (outcome?.status === 'untold') refused.push(outcome.reason ?? '');
       return refused.some((reason) => reason.includes('blocked'));
     });
     const down = { code: 'SAGAZ_BROKER_UNAVAILABLE', refused: false };
@@ -145,7 +144,7 @@ describeWith('rabbitmq-server', 'RabbitMqBroker and a server that is in trouble'
     let outages = 0;
     while (left.length > 0) {
       const batch = left.slice(0, 200);
-      const outcomes = await broker.publish(batch, patient());
+      const outcomes = await told(broker, batch);
       const first = outcomes.findIndex(({ status }) => status !== 'ok');
       left.splice(0, first === -1 ? batch.length : first);
       if (first !== -1) outages += 1;

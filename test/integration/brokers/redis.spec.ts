@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis';
-import type { PublishOutcome } from '../../../lib/index.js';
 import { RedisStreamsBroker, type RedisStreamsBrokerOptions } from '../../../lib/redis.js';
-import { itemOf, itemsOf, patient } from '../../support/brokers/broker-item.js';
+import { itemOf, itemsOf, patient, statuses, told } from '../../support/brokers/broker-item.js';
 import { RedisListener } from '../../support/brokers/redis.js';
 import { describeWith } from '../../support/requirement.js';
 import { RedisServer } from '../../support/services/redis-server.js';
@@ -9,7 +8,6 @@ import { TcpProxy } from '../../support/tcp-proxy.js';
 import { until } from '../../support/until.js';
 
 const OK = { status: 'ok' };
-const statuses = (outcomes: readonly PublishOutcome[]) => outcomes.map(({ status }) => status);
 const unavailable = (refused: boolean) => ({ code: 'SAGAZ_BROKER_UNAVAILABLE', refused });
 
 describeWith('redis-server', 'RedisStreamsBroker and a server that may be in trouble', () => {
@@ -59,8 +57,8 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
     const broker = await open();
     await admin.client.config('SET', 'maxmemory', '1');
     const batch = itemsOf('starved', 3);
-    const outcomes = await broker.publish(batch, patient());
-    expect(statuses(outcomes)).toEqual(['retryable', 'retryable', 'retryable']);
+    const outcomes = await told(broker, batch);
+    expect(statuses(outcomes)).toEqual(['untold', 'untold', 'untold']);
     expect(outcomes[0]).toMatchObject({ reason: expect.stringContaining('OOM') as unknown });
     await expect(broker.ping()).rejects.toMatchObject(unavailable(false));
     await admin.client.config('SET', 'maxmemory', '0');
@@ -78,9 +76,9 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
     const broker = await open();
     await admin.client.replicaof('127.0.0.1', '1');
     try {
-      const [outcome] = await broker.publish([itemOf({ type: 'replica' })], patient());
+      const [outcome] = await told(broker, [itemOf({ type: 'replica' })]);
       expect(outcome).toMatchObject({
-        ...{ status: 'retryable', reason: expect.stringContaining('READONLY') as unknown },
+        ...{ status: 'untold', reason: expect.stringContaining('READONLY') as unknown },
       });
       await expect(broker.ping()).rejects.toMatchObject(unavailable(false));
     } finally {
@@ -107,10 +105,10 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
       const broker = new RedisStreamsBroker({ url: as('clerk', 'hunter2') });
       const error: unknown = await broker.connect().catch((thrown: unknown) => thrown);
       expect(error).toMatchObject(unavailable(true));
-      const outcomes = await broker.publish([itemOf({ type: 'order.a' })], patient());
+      const outcomes = await told(broker, [itemOf({ type: 'order.a' })]);
       for (const text of [(error as Error).stack, JSON.stringify([error, outcomes])])
         expect(text).not.toMatch(/hunter2/);
-      expect(statuses(outcomes)).toEqual(['retryable']);
+      expect(statuses(outcomes)).toEqual(['untold']);
     });
 
     it('rejects as unauthorised what the user may not write, and takes the others', async () => {
@@ -197,8 +195,8 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
     try {
       const broker = await open({ url: `redis://127.0.0.1:${proxy.port}` });
       proxy.mute = true;
-      const outcomes = await broker.publish(itemsOf('silent', 2), AbortSignal.timeout(200));
-      expect(statuses(outcomes)).toEqual(['retryable', 'retryable']);
+      const outcomes = await told(broker, itemsOf('silent', 2), AbortSignal.timeout(200));
+      expect(statuses(outcomes)).toEqual(['untold', 'untold']);
       proxy.mute = false;
       await broker.ping();
       expect(await broker.publish(itemsOf('silent', 2), patient())).toEqual([OK, OK]);
@@ -215,7 +213,7 @@ describeWith('redis-server', 'RedisStreamsBroker and a server that may be in tro
     let trouble = 0;
     for (let round = 1; left.length > 0; round++) {
       const batch = left.slice(0, 500);
-      const publishing = broker.publish(batch, patient());
+      const publishing = told(broker, batch);
       if (round % 7 === 0) setImmediate(() => proxy.cut());
       if (round === 20) await server.kill();
       const outcomes = await publishing;

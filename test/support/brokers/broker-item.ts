@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { PublishItem } from '../../../lib/index.js';
+import type { MessageBroker, PublishItem, PublishOutcome } from '../../../lib/index.js';
 
 export interface ItemParts {
   readonly type: string;
@@ -26,4 +26,24 @@ export function itemsOf(type: string, count: number, keys = 1): PublishItem[] {
 /** A limit that does not run out. */
 export function patient(): AbortSignal {
   return AbortSignal.timeout(30_000);
+}
+
+/** What a broker tells of one event. */
+export type Told = PublishOutcome | { readonly status: 'untold'; readonly reason?: string };
+
+/** What a broker tells of each event of a batch, which is nothing of any when it throws. */
+export async function told(
+  broker: MessageBroker,
+  batch: readonly PublishItem[],
+  signal = patient(),
+): Promise<readonly Told[]> {
+  try {
+    return (await broker.publish(batch, signal)).map((outcome) => outcome ?? { status: 'untold' });
+  } catch (error) {
+    return batch.map(() => ({ status: 'untold', reason: (error as Error).message }));
+  }
+}
+
+export function statuses(outcomes: readonly Told[]): readonly string[] {
+  return outcomes.map(({ status }) => status);
 }
