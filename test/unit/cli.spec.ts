@@ -40,6 +40,10 @@ describe('the command line', () => {
     [['sagas', 'list', '--reason', 'x'], 'there is no option --reason'],
     [['sagas', 'list', '--limit'], "Option '--limit <value>' argument missing"],
     [['sagas', 'list', '--json=yes'], "Option '--json' does not take an argument"],
+    [['dead-letters', 'discard', '--type', 'order.a', '--type', 'order.b'], '--type: give it once'],
+    [['dead-letters', 'discard', '--key=a', '--event', ID, '--key=b'], '--key: give it once'],
+    [['sagas', 'retry', ID, '--reason', 'x', '--reason', 'y'], '--reason: give it once'],
+    [['sql', '--from', '1', '--from', '2'], '--from: give it once'],
     [['sagas', 'list', '--limit', 'many'], '--limit: expected a whole number, got "many"'],
     [
       ['sagas', 'list', '--started-after', 'yesterday'],
