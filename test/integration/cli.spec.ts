@@ -116,6 +116,24 @@ describeWith('postgres', 'the command line with bad input', () => {
   );
 });
 
+describeWith('postgres', 'the command line with an id that was copied in upper case', () => {
+  it('shows and mends the saga as by its own id, and the audit finds what was done', async () => {
+    const shop = await StuckShop.open();
+    const env = { DATABASE_URL: shop.url };
+    const id = shop.named('FAILED');
+    const shown = await cli(env, 'sagas', 'show', id);
+    expect(shown.out).toContain('charge');
+    expect(await cli(env, 'sagas', 'show', id.toUpperCase())).toEqual(shown);
+    const { code, out, err } = await cli(env, 'sagas', 'retry', id.toUpperCase());
+    expect([code, err, out]).toEqual([0, '', `retry: saga ${id} was failed, is compensating\n`]);
+    for (const target of [id, id.toUpperCase()]) {
+      const audit = await cli(env, 'audit', '--target', target, '--json');
+      expect(JSON.parse(audit.out)).toMatchObject({ actions: [{ action: 'retry', target: id }] });
+    }
+    await shop.close();
+  });
+});
+
 describeWith('postgres', 'the command line that looks at much', () => {
   it('counts to 100,000, and says "at least" behind it, and only there', async () => {
     const shop = await StuckShop.open();
