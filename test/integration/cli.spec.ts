@@ -149,4 +149,27 @@ describeWith('postgres', 'the command line that looks at much', () => {
     expect(JSON.parse(out)).toMatchObject({ cut: { sagas: true, events: true, trouble: true } });
     await shop.close();
   });
+
+  it('says "at least" of no number of events that it has counted to the end', async () => {
+    const shop = await StuckShop.open();
+    await shop.grow(10_000);
+    const { out } = await cli({ DATABASE_URL: shop.url }, 'status', '--json');
+    expect(JSON.parse(out)).toMatchObject({
+      outbox: { default: { pending: 10_000 } },
+      cut: { sagas: false, events: false, trouble: false, stranded: false },
+    });
+    await shop.close();
+  });
+
+  it('counts no more than 100,000 sagas that no worker can run', async () => {
+    const shop = await StuckShop.open();
+    const env = { DATABASE_URL: shop.url };
+    await shop.strand(3);
+    expect((await cli(env, 'status')).out).toMatch(/order v1 +3 +\d/);
+    await shop.strand(100_000);
+    expect((await cli(env, 'status')).out).toMatch(/order v1 +at least 100000 +\d/);
+    const { out } = await cli(env, 'status', '--json');
+    expect(JSON.parse(out)).toMatchObject({ stranded: [{ count: 100_000 }], cut: { stranded: true } });
+    await shop.close();
+  });
 });

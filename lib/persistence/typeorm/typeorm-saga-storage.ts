@@ -258,7 +258,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async stranded(): Promise<readonly StrandedSagas[]> {
-    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
+    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, [MOST_COUNTED]);
     return rows.map((row) => ({ ...row, since: new Date(row.since) }));
   }
 
