@@ -28,6 +28,12 @@ describe('the command line', () => {
     expect([code, out.startsWith('nestjs-sagaz <command>')]).toEqual([2, true]);
   });
 
+  it('prints a fault, not its help, to a program that says nothing', async () => {
+    const { code, out, err } = await cli({}, '--json');
+    expect([code, out]).toEqual([2, '']);
+    expect(JSON.parse(err)).toEqual({ error: { code: 'USAGE', message: 'which command? See --help' } });
+  });
+
   it.each([
     [['statsu'], 'there is no command "statsu"; did you mean "status"?'],
     [['saga', 'list'], 'there is no command "saga"; did you mean "sagas"?'],
@@ -104,6 +110,15 @@ describe('the command line', () => {
   it('lets nothing of what it prints steer a terminal', () => {
     const text = table(['key'], [['\u001b[2Jgone\nnext']]);
     expect(stripVTControlCharacters(text)).toBe('KEY\n [2Jgone next');
+  });
+
+  it('lets nothing of what it refuses steer a terminal, also as JSON', async () => {
+    const name = 'x\u009b2J\u007f\u001b[2J\ny';
+    expect((await cli({}, name)).err).toBe('error: there is no command "x 2J [2J y"\n');
+    const { err } = await cli({}, name, '--json');
+    expect(err).toContain('x\\u009b2J\\u007f\\u001b[2J\\ny');
+    expect(err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    expect(JSON.parse(err)).toMatchObject({ error: { message: `there is no command "${name}"` } });
   });
 
   it('is documented: every command, option and exit code', async () => {
