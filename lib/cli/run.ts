@@ -8,6 +8,7 @@ import { SagaRegistry } from '../saga/definition/saga-registry.js';
 import { SagazError } from '../saga/state/sagaz.error.js';
 import type { Call, Command, Desk } from './command.js';
 import { DEAD_LETTER_COMMANDS } from './commands/dead-letters.js';
+import { PUBLISHED_COMMANDS } from './commands/published.js';
 import { SAGA_COMMANDS } from './commands/sagas.js';
 import { SCHEMA_COMMANDS } from './commands/schema.js';
 import { STATUS_COMMANDS } from './commands/status.js';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   ...STATUS_COMMANDS,
   ...SAGA_COMMANDS,
   ...DEAD_LETTER_COMMANDS,
+  ...PUBLISHED_COMMANDS,
   ...SCHEMA_COMMANDS,
 ];
 

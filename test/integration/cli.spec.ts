@@ -50,6 +50,8 @@ const REFUSED: readonly (readonly [string, readonly string[], number, string])[]
   ],
   ['dead-letters discard', ['--event', 'abc'], 2, "--event: expected ids of events, got 'abc'"],
   ['dead-letters discard', ['--event', 'DEAD', '--actor', ' '], 2, 'actor: expected a text'],
+  ['published republish', [], 2, 'republish: name eventIds, a destination'],
+  ['published republish', ['--sent-after', 'x'], 2, '--sent-after: expected a date'],
   ['migrate', ['now'], 2, 'migrate: "now" is one argument too many'],
   ['check', ['--force'], 2, 'there is no option --force'],
   ['sql', ['--from', '5', '--to', '3'], 2, '--to: 3 is before --from 5'],
@@ -105,7 +107,7 @@ describeWith('postgres', 'the command line with bad input', () => {
     '$name ends with 5 where our tables are missing, says what to do, and makes none',
     async ({ name, parameters, changes }) => {
       const { url, drop } = await createDatabase();
-      const filter = name.startsWith('dead-letters') && changes ? ['--type', 'order.poison'] : [];
+      const filter = /^(dead-letters|published) /.test(name) && changes ? ['--type', 'order.poison'] : [];
       const words = parameters.map((parameter) => ARGUMENTS[parameter] ?? '');
       const ran = await cli({ DATABASE_URL: url }, ...name.split(' '), ...words, ...filter);
       expect([ran.code, ran.out]).toEqual([5, '']);
@@ -130,6 +132,27 @@ describeWith('postgres', 'the command line with an id that was copied in upper c
       const audit = await cli(env, 'audit', '--target', target, '--json');
       expect(JSON.parse(audit.out)).toMatchObject({ actions: [{ action: 'retry', target: id }] });
     }
+    await shop.close();
+  });
+});
+
+describeWith('postgres', 'the command line and published events that are kept', () => {
+  it('publishes those of a type once more, and notes who did it', async () => {
+    const shop = await StuckShop.open();
+    const env = { DATABASE_URL: shop.url };
+    expect((await cli(env, 'status')).out).toContain('default      0 ');
+    const none = await cli(env, 'published', 'republish', '--type', 'order.nothing');
+    expect([none.code, none.out]).toEqual([0, 'republish: 0 events\n']);
+    const steering = 'lost\u009b2J';
+    const { code, out } = await cli(
+      env,
+      ...['published', 'republish', '--type', 'order.sent', '--actor', 'ada', '--reason', steering],
+    );
+    expect([code, out]).toEqual([0, 'republish: 1 events\n']);
+    expect((await cli(env, 'status')).out).toContain('default      1 ');
+    const audit = await cli(env, 'audit', '--action', 'republish', '--limit', '1', '--json');
+    expect(audit.out).not.toContain('\u009b');
+    expect(JSON.parse(audit.out)).toMatchObject({ actions: [{ actor: 'ada', reason: steering }] });
     await shop.close();
   });
 });

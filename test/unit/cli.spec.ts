@@ -67,6 +67,8 @@ describe('the command line', () => {
     [['dead-letters', 'list', '--limit', '0'], '--limit: expected a whole number from 1 to 500'],
     [['dead-letters', 'list', '--event', 'abc'], "--event: expected ids of events, got 'abc'"],
     [['dead-letters', 'requeue'], 'requeue: name eventIds, a destination'],
+    [['published', 'republish', '--reason', 'all'], 'republish: name eventIds, a destination'],
+    [['published', 'republish', '--sent-after', 'x'], '--sent-after: expected a date'],
     [['dead-letters', 'discard', '--reason', 'all'], 'discard: name eventIds, a destination'],
     [['sql', '--from', 'x'], '--from: expected the number of a migration'],
     [['sql', '--from', '99'], '--from: expected the number of a migration, 0 to '],
