@@ -171,7 +171,7 @@ export interface StrandedSagas {
   readonly version: number;
   readonly hash: string;
   readonly count: number;
-  /** When the oldest of them was started. */
+  /** When the oldest of those that were counted was started. */
   readonly since: Date;
 }
 
@@ -325,7 +325,7 @@ export abstract class SagaStorage<Tx = unknown> {
   /** Costs at most about as much as reading 300,000 entries of indexes. */
   abstract numbers(): Promise<SagaNumbers>;
 
-  /** Counted exactly: not for every second. */
+  /** At most 100,000 sagas are counted; may look at every saga that goes on: not for every second. */
   abstract stranded(): Promise<readonly StrandedSagas[]>;
 
   /**

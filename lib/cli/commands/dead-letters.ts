@@ -3,12 +3,10 @@ import { deadLetterFilterOf, deadLetterQueryOf } from '../../admin/text-fields.j
 import { withoutContent } from '../../admin/dead-letter-view.js';
 import type { Command, CommandOption } from '../command.js';
 import { table } from '../table.js';
+import { EVENT_OPTIONS } from './event-options.js';
 
 const FILTER: Readonly<Record<string, CommandOption>> = {
-  event: { value: 'ID', help: 'id of an event', multiple: true },
-  destination: { value: 'NAME', help: 'where it was to go' },
-  type: { value: 'TYPE', help: 'type of the event' },
-  key: { value: 'KEY', help: 'its ordering key' },
+  ...EVENT_OPTIONS,
   'died-after': { value: 'DATE', help: 'such as 2026-11-27T08:30:00Z' },
   'died-before': { value: 'DATE', help: 'the same' },
 };

@@ -1,3 +1,4 @@
+import { writtenAsOurs } from '../../events/uuid-v7.js';
 import type { Clock } from '../../runtime/clock.js';
 import { groupBy } from '../../runtime/group-by.js';
 import {
@@ -144,7 +145,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   requestCancel(sagaId: string): Promise<CancelAnswer> {
-    const row = this.database.sagas.get(sagaId);
+    const row = this.row(sagaId);
     if (!row) return Promise.resolve('not_found');
     if (row.status === 'compensating') return Promise.resolve('requested');
     if (isEnded(row.status) || row.pivotLaunched) return Promise.resolve('too_late');
@@ -165,7 +166,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   signal(signal: NewSignal): Promise<SignalAnswer> {
-    const row = this.database.sagas.get(signal.sagaId);
+    const row = this.row(signal.sagaId);
     if (!row) return Promise.resolve('not_found');
     if (row.signals.some(({ id }) => id === signal.id)) return Promise.resolve('duplicate');
     if (!SIGNALLED.has(row.status)) return Promise.resolve('too_late');
@@ -242,7 +243,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   find(sagaId: string): Promise<SagaRow | undefined> {
-    const row = this.database.sagas.get(sagaId);
+    const row = this.row(sagaId);
     if (!row) return Promise.resolve(undefined);
     return Promise.resolve(rowOf(row));
   }
@@ -276,12 +277,17 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
-    const journal = this.database.sagas.get(sagaId)?.journal ?? [];
+    const journal = this.row(sagaId)?.journal ?? [];
     const now = this.clock.monotonic();
     const wall = this.clock.now();
     return Promise.resolve(
       journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at, at: new Date(wall - (now - at)) })),
     );
+  }
+
+  /** By an id that a caller may have copied in upper case, as a database finds it too. */
+  private row(sagaId: string): MemorySaga | undefined {
+    return this.database.sagas.get(writtenAsOurs(sagaId));
   }
 
   /** Under this epoch: what another owner wrote is a matter of the fence. */

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { firstIdOf, isUuid } from '../../events/uuid-v7.js';
+import { firstIdOf, isUuid, writtenAsOurs } from '../../events/uuid-v7.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
@@ -258,7 +258,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async stranded(): Promise<readonly StrandedSagas[]> {
-    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
+    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, [MOST_COUNTED]);
     return rows.map((row) => ({ ...row, since: new Date(row.since) }));
   }
 
@@ -318,7 +318,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {
     if (!isUuid(sagaId)) return [];
-    return (await this.journals([sagaId])).get(sagaId) ?? [];
+    const id = writtenAsOurs(sagaId);
+    return (await this.journals([id])).get(id) ?? [];
   }
 
   /** Input and journal, read after the claim has committed. */
