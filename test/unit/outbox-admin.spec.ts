@@ -1,4 +1,5 @@
 import { OutboxAdmin } from '../../lib/admin/outbox-admin.js';
+import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { SagaInputError } from '../../lib/index.js';
 import { memoryPersistence } from '../../lib/persistence/memory/memory-persistence.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -33,6 +34,16 @@ describe('a change of events', () => {
       await expect(refused).rejects.toThrow(SagaInputError);
       await expect(refused).rejects.toThrow(message);
     }
+    expect(reached).toEqual([]);
+  });
+
+  it('is refused that names more events than a list has', async () => {
+    const { admin, reached } = adminOf();
+    const eventIds = Array.from({ length: 501 }, () => uuidV7());
+    for (const change of ['discard', 'requeue', 'republish'] as const)
+      await expect(admin[change]({ eventIds })).rejects.toThrow(
+        new SagaInputError('eventIds: expected at most 500 ids of events, got 501'),
+      );
     expect(reached).toEqual([]);
   });
 

@@ -1,0 +1,59 @@
+import { describeWith } from '../support/requirement.js';
+import { startSagaProcess, stopSagaProcesses, type SagaProcess } from '../support/saga-process.js';
+import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
+
+describeWith('postgres', 'operators who mean many events', () => {
+  let database: ApplicationDatabase;
+  let shop: SagaProcess;
+
+  beforeAll(async () => {
+    database = await applicationDatabase();
+    shop = await startSagaProcess(database.url, [], { worker: false, outbox: { retention: '1h' } });
+  });
+  afterEach(() =>
+    database.dataSource.query(
+      'TRUNCATE saga_outbox, saga_outbox_retry, saga_outbox_dead_letter, saga_outbox_sent, saga_audit',
+    ),
+  );
+  afterAll(async () => {
+    await stopSagaProcesses();
+    await database.close();
+  });
+
+  const query = <T>(text: string, values: readonly unknown[] = []) =>
+    database.dataSource.query<T[]>(text, [...values]);
+  const count = async (table: string) => (await query(`SELECT 1 FROM ${table}`)).length;
+
+  /** Events that gave up, one after the other. */
+  const bury = (events: number) =>
+    query(
+      `INSERT INTO saga_outbox_dead_letter
+         (shard, event_id, destination, type, key, payload, headers, created_at, reason, attempts, died_at)
+       SELECT 0, gen_random_uuid(), 'default', 'order.poison', 'k', '{}', '{}', now(), 'rejected: no', 1,
+         now() + n * interval '1 microsecond' FROM generate_series(1, $1) AS n`,
+      [events],
+    );
+
+  describe('named one by one, as many as a list has', () => {
+    it.each(['requeue', 'discard'] as const)('can %s them, and it stands in the audit', async (change) => {
+      await bury(500);
+      const admin = shop.runtime.outboxAdmin;
+      const eventIds = (await admin.deadLetters({ limit: 500 })).map(({ eventId }) => eventId);
+      expect(await admin[change]({ eventIds }, { actor: 'ada' })).toBe(500);
+      const notes = await shop.runtime.sagaAdmin.audit({ target: JSON.stringify({ eventIds }) });
+      expect(notes).toMatchObject([{ actor: 'ada', action: change, after: { events: 500 } }]);
+      expect(await count('saga_outbox_dead_letter')).toBe(0);
+    });
+
+    it('can republish them, and it stands in the audit', async () => {
+      await query(
+        `INSERT INTO saga_outbox_sent (leaf, shard, event_id, destination, type, key, payload, headers, created_at)
+         SELECT 0, 0, gen_random_uuid(), 'default', 'a', 'k', '{}', '{}', now() FROM generate_series(1, 500)`,
+      );
+      const rows = await query<{ id: string }>('SELECT event_id AS id FROM saga_outbox_sent');
+      const eventIds = rows.map(({ id }) => id);
+      expect(await shop.runtime.outboxAdmin.republish({ eventIds })).toBe(500);
+      expect([await count('saga_outbox'), await count('saga_audit')]).toEqual([500, 1]);
+    });
+  });
+});
