@@ -1,3 +1,7 @@
+import { DataSource } from 'typeorm';
+import { openEngine } from '../../lib/persistence/typeorm/engine-data-source.js';
+import { tablesOf } from '../../lib/persistence/typeorm/identifiers.js';
+import { TypeOrmRetryStorage } from '../../lib/persistence/typeorm/typeorm-retry-storage.js';
 import { describeWith } from '../support/requirement.js';
 import { startSagaProcess, stopSagaProcesses, type SagaProcess } from '../support/saga-process.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -33,6 +37,29 @@ describeWith('postgres', 'operators who mean many events', () => {
          now() + n * interval '1 microsecond' FROM generate_series(1, $1) AS n`,
       [events],
     );
+
+  it('leave no transaction open on a connection when the database does not answer in time', async () => {
+    const engine = new DataSource({
+      ...{ type: 'postgres', url: database.url, poolSize: 1 },
+      extra: { query_timeout: 1_000 },
+    });
+    await openEngine(engine);
+    const settings = { engine, tables: tablesOf('public'), retentionMs: false as const };
+    const storage = new TypeOrmRetryStorage(settings);
+    const discard = () =>
+      storage.discard({ key: 'k' }, { actor: 'ada', action: 'discard', target: 'k', reason: null });
+    await bury(1);
+    try {
+      await database.dataSource.transaction(async (manager) => {
+        await manager.query('SELECT FROM saga_outbox_dead_letter FOR UPDATE');
+        await expect(discard()).rejects.toThrow('timeout');
+      });
+      expect(await discard()).toBe(1);
+      expect([await count('saga_outbox_dead_letter'), await count('saga_audit')]).toEqual([0, 1]);
+    } finally {
+      await engine.destroy();
+    }
+  });
 
   describe('named one by one, as many as a list has', () => {
     it.each(['requeue', 'discard'] as const)('can %s them, and it stands in the audit', async (change) => {

@@ -1,10 +1,8 @@
 import type { DataSource } from 'typeorm';
 import type { AuditFacts, NewAudit } from '../../saga/state/audit.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import type { Tables } from './identifiers.js';
 import { auditSql } from './sql/admin-sql.js';
-
-/** Runs one statement. */
-export type Query = <T>(sql: string, parameters: unknown[]) => Promise<T>;
 
 interface Noted extends NewAudit {
   readonly before?: AuditFacts | null;
@@ -31,8 +29,7 @@ export function audited(
   audit: NewAudit,
   change: (query: Query) => Promise<number>,
 ): Promise<number> {
-  return engine.transaction(async (manager) => {
-    const query: Query = (sql, parameters) => manager.query(sql, parameters);
+  return engineTransaction(engine, async (query) => {
     const events = await change(query);
     if (events > 0) await note(query, tables, { ...audit, after: { events } });
     return events;

@@ -11,6 +11,7 @@ import {
 import type { NewAudit } from '../../saga/state/audit.js';
 import { audited } from './audit.js';
 import { EngineConnection, type Statement } from './engine-connection.js';
+import { engineTransaction } from './engine-transaction.js';
 import { eventArrays } from './event-arrays.js';
 import { openTransaction } from './open-transaction.js';
 import {
@@ -132,9 +133,9 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     const leaf = tables.sentLeaf(next?.leaf ?? 0);
     const [found] = await engine.query<{ filled: boolean; young: boolean }[]>(leafSql(leaf), [retentionMs]);
     if (!found?.filled || found.young) return;
-    await engine.transaction(async (manager) => {
-      await manager.query(`SET LOCAL lock_timeout = '${TRUNCATE_LOCK_TIMEOUT_MS}ms'`);
-      await manager.query(`TRUNCATE ${leaf}`);
+    await engineTransaction(engine, async (query) => {
+      await query(`SET LOCAL lock_timeout = '${TRUNCATE_LOCK_TIMEOUT_MS}ms'`);
+      await query(`TRUNCATE ${leaf}`);
     });
   }
 

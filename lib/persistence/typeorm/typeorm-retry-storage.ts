@@ -1,4 +1,4 @@
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import {
   RetryStorage,
   type BlockedKey,
@@ -13,6 +13,7 @@ import {
 } from '../../outbox/retry-storage.js';
 import type { NewAudit } from '../../saga/state/audit.js';
 import { audited } from './audit.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import type { Tables } from './identifiers.js';
 import { leafSpanMs } from './sent-leaves.js';
 import * as sql from './sql/retry-sql.js';
@@ -77,10 +78,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
   }
 
   settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
-    return this.settings.engine.transaction(async ({ queryRunner }) => {
-      if (!queryRunner) throw new Error('a transaction without a query runner');
-      await this.settleOn(queryRunner, workerId, results);
-    });
+    return engineTransaction(this.settings.engine, (query) => this.settleOn(query, workerId, results));
   }
 
   async deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
@@ -112,15 +110,11 @@ export class TypeOrmRetryStorage extends RetryStorage {
     });
   }
 
-  private async settleOn(
-    runner: QueryRunner,
-    workerId: string,
-    results: readonly RetryResult[],
-  ): Promise<void> {
+  private async settleOn(query: Query, workerId: string, results: readonly RetryResult[]): Promise<void> {
     const { tables, retentionMs } = this.settings;
     const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[] = []) => {
       if (group.length === 0) return;
-      await runner.query(text, [...placesOf(group.map(({ event }) => event)), ...more]);
+      await query(text, [...placesOf(group.map(({ event }) => event)), ...more]);
     };
     const failed = results.filter((it) => it.outcome === 'failed');
     const dead = results.filter((it) => it.outcome === 'dead');
@@ -140,7 +134,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
       .filter(({ event, outcome }) => event.blocks && isGone(outcome))
       .map(({ event }) => event);
     if (heads.length === 0) return;
-    await runner.query(sql.promoteSql(tables), [
+    await query(sql.promoteSql(tables), [
       heads.map(({ shard }) => shard),
       heads.map(({ destination }) => destination),
       heads.map(({ key }) => key),

@@ -31,6 +31,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
 import type { CommitWatch } from './commit-watch.js';
 import type { History } from './history.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
@@ -232,9 +233,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
-    const claimed = await this.settings.engine.transaction(async ({ queryRunner }) => {
-      if (!queryRunner) throw new Error('a transaction without a query runner');
-      const on = queryRunner.query.bind(queryRunner);
+    const claimed = await engineTransaction(this.settings.engine, async (on) => {
       const [rows = []] = await this.rows<ClaimedRow[]>(on, sql.reopenSql, [sagaId, workerId]);
       for (const { epoch } of rows) await this.rows(on, sql.lateEntrySql, [sagaId, epoch, step, text]);
       return rows;
@@ -369,7 +368,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   private async rows<T>(
-    on: DataSource | QueryRunner['query'],
+    on: DataSource | QueryRunner['query'] | Query,
     text: (tables: Tables) => string,
     parameters: unknown[],
   ): Promise<T[]> {
