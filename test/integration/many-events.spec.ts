@@ -38,6 +38,21 @@ describeWith('postgres', 'operators who mean many events', () => {
       [events],
     );
 
+  it('can look at all of them, page by page, also where thousands died in the same millisecond', async () => {
+    await bury(1_100);
+    const admin = shop.runtime.outboxAdmin;
+    const seen: string[] = [];
+    for (let after: string | undefined, more = true; more; more = after !== undefined) {
+      const { letters, next } = await admin.listDeadLetters({ limit: 500, after });
+      seen.push(...letters.map(({ eventId }) => eventId));
+      after = next;
+    }
+    const rows = await query<{ id: string }>(
+      'SELECT event_id AS id FROM saga_outbox_dead_letter ORDER BY died_at DESC, event_id',
+    );
+    expect(seen).toEqual(rows.map(({ id }) => id));
+  });
+
   it('leave no transaction open on a connection when the database does not answer in time', async () => {
     const engine = new DataSource({
       ...{ type: 'postgres', url: database.url, poolSize: 1 },

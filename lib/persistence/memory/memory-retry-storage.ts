@@ -7,8 +7,12 @@ import {
   type Buried,
   type DeadLetter,
   type DeadLetterFilter,
+  type DeadLetterPlace,
+  type DeadLetterSlice,
+  type DeadLetterView,
   type Diverted,
   isGone,
+  type ListedLetter,
   type DueRequest,
   type RetryEvent,
   type RetryResult,
@@ -114,13 +118,19 @@ export class MemoryRetryStorage extends RetryStorage {
   }
 
   deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
-    const dead = this.chosen(filter)
-      .reverse()
-      .map(({ letter }) => letter);
-    const parked = this.parked(filter)
-      .reverse()
-      .map(({ letter }) => letter);
-    return Promise.resolve([...parked, ...dead].slice(0, limit));
+    return Promise.resolve(this.letters(filter).slice(0, limit));
+  }
+
+  listDeadLetters(
+    filter: DeadLetterFilter,
+    { limit, after }: DeadLetterSlice,
+  ): Promise<readonly ListedLetter[]> {
+    const listed = this.letters(filter).map(({ payload: _, headers: __, ...letter }) => ({
+      letter,
+      place: placeOf(letter),
+    }));
+    const behind = after ? listed.filter(({ place }) => comparePlaces(place, after) > 0) : listed;
+    return Promise.resolve(behind.slice(0, limit));
   }
 
   requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
@@ -149,6 +159,13 @@ export class MemoryRetryStorage extends RetryStorage {
       this.promote(row);
     }
     return this.noted(audit, chosen.length + parked.length);
+  }
+
+  /** The latest first. */
+  private letters(filter: DeadLetterFilter): readonly DeadLetter[] {
+    return [...this.parked(filter), ...this.chosen(filter)]
+      .map(({ letter }) => letter)
+      .sort((a, b) => comparePlaces(placeOf(a), placeOf(b)));
   }
 
   private noted(audit: NewAudit, events: number): Promise<number> {
@@ -190,6 +207,18 @@ export class MemoryRetryStorage extends RetryStorage {
       .map(([name, dead]) => ({ name, ...dead }))
       .filter(({ letter }) => matches(letter, filter));
   }
+}
+
+function placeOf({ diedAt, eventId, destination }: DeadLetterView): DeadLetterPlace {
+  return { diedAt: diedAt.toISOString().replace('Z', '000Z'), eventId, destination };
+}
+
+/** As PostgreSQL sorts them. */
+function comparePlaces(a: DeadLetterPlace, b: DeadLetterPlace): number {
+  if (a.diedAt !== b.diedAt) return a.diedAt > b.diedAt ? -1 : 1;
+  if (a.eventId !== b.eventId) return a.eventId < b.eventId ? -1 : 1;
+  if (a.destination !== b.destination) return a.destination < b.destination ? -1 : 1;
+  return 0;
 }
 
 const SAME = ['destination', 'type', 'key'] as const;

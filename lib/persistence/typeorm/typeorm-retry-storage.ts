@@ -5,9 +5,12 @@ import {
   type Buried,
   type DeadLetter,
   type DeadLetterFilter,
+  type DeadLetterSlice,
+  type DeadLetterView,
   type Diverted,
   type DueRequest,
   isGone,
+  type ListedLetter,
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
@@ -26,6 +29,8 @@ interface Settings {
 }
 
 type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
+
+type ListedRow = DeadLetterView & { readonly place: string };
 
 /** Events in trouble, in PostgreSQL. */
 export class TypeOrmRetryStorage extends RetryStorage {
@@ -84,11 +89,21 @@ export class TypeOrmRetryStorage extends RetryStorage {
   async deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
     const { engine, tables } = this.settings;
     const rows = await engine.query<DeadLetter[]>(sql.deadLettersSql(tables), [...chosen(filter), limit]);
-    return rows.map((row) => ({
-      ...row,
-      createdAt: new Date(row.createdAt),
-      diedAt: new Date(row.diedAt),
-    }));
+    return rows.map(withDates);
+  }
+
+  async listDeadLetters(
+    filter: DeadLetterFilter,
+    { limit, after }: DeadLetterSlice,
+  ): Promise<readonly ListedLetter[]> {
+    const { engine, tables } = this.settings;
+    const behind = [after?.diedAt, after?.eventId, after?.destination].map((value) => value ?? null);
+    const parameters = [...chosen(filter), limit, ...behind];
+    const rows = await engine.query<ListedRow[]>(sql.listDeadLettersSql(tables), parameters);
+    return rows.map(({ place: diedAt, ...row }) => {
+      const { eventId, destination } = row;
+      return { letter: withDates(row), place: { diedAt, eventId, destination } };
+    });
   }
 
   requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
@@ -140,6 +155,11 @@ export class TypeOrmRetryStorage extends RetryStorage {
       heads.map(({ key }) => key),
     ]);
   }
+}
+
+/** Whatever types the application has set for timestamps. */
+function withDates<T extends DeadLetterView>(row: T): T {
+  return { ...row, createdAt: new Date(row.createdAt), diedAt: new Date(row.diedAt) };
 }
 
 function placesOf(events: readonly RetryEvent[]): unknown[] {

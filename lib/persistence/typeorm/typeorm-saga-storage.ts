@@ -9,6 +9,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListedSaga,
   type ListQuery,
   type HeldSaga,
   type KnownSignals,
@@ -40,6 +41,7 @@ import { lockKeysSql } from './sql/outbox-sql.js';
 import {
   headersOf,
   withDates,
+  type StoredListed,
   type StoredRow,
   type JournalRow,
   type SignalRow,
@@ -293,7 +295,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return row && withDates(row);
   }
 
-  async list(query: ListQuery): Promise<readonly SagaRow[]> {
+  async list(query: ListQuery): Promise<readonly ListedSaga[]> {
     const {
       statuses,
       name = null,
@@ -306,7 +308,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     if (statuses.length === 0) return [];
     const parameters = [name, JSON.stringify(tags), startedAfter, startedBefore, after, limit];
     const text = (tables: Tables) => sql.listSagasSql(tables, statuses);
-    return (await this.rows<StoredRow>(this.settings.engine, text, parameters)).map(withDates);
+    return (await this.rows<StoredListed>(this.settings.engine, text, parameters)).map(withDates);
   }
 
   async ended(sagaIds: readonly string[]): Promise<readonly string[]> {

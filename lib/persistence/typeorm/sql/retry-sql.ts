@@ -125,16 +125,33 @@ const chosen = (
 const DEAD = chosen('died_at');
 const PARKED = `d.parked_at IS NOT NULL AND ${chosen('parked_at')}`;
 
-export const deadLettersSql = (t: Tables) => {
-  const letter = `d.event_id AS "eventId", d.destination, d.type, d.key, d.payload, d.headers, d.reason, d.attempts,
-  d.created_at AS "createdAt"`;
-  return `
-(SELECT ${letter}, d.died_at AS "diedAt", false AS parked FROM ${t.deadLetter} d
- WHERE ${DEAD} ORDER BY d.died_at DESC, d.event_id LIMIT $7)
-UNION ALL
-(SELECT ${letter}, d.parked_at, true FROM ${t.retry} d WHERE ${PARKED} ORDER BY d.parked_at DESC, d.event_id LIMIT $7)
-ORDER BY "diedAt" DESC, "eventId" LIMIT $7`;
+type DeathColumn = 'died_at' | 'parked_at';
+
+const LETTER = `d.event_id AS "eventId", d.destination, d.type, d.key, d.reason, d.attempts, d.created_at AS "createdAt"`;
+
+/** Each kind by the index on its time, backwards. */
+const lettersSql = (
+  t: Tables,
+  more: (diedAt: DeathColumn) => string,
+  behind: (diedAt: DeathColumn) => string = () => 'true',
+) => {
+  const part = (table: string, diedAt: DeathColumn, wanted: string) => `
+(SELECT ${LETTER}, d.${diedAt} AS "diedAt", ${diedAt === 'parked_at'} AS parked, ${more(diedAt)} FROM ${table} d
+ WHERE ${wanted} AND ${behind(diedAt)} ORDER BY d.${diedAt} DESC, d.event_id, d.destination LIMIT $7)`;
+  return `${part(t.deadLetter, 'died_at', DEAD)} UNION ALL ${part(t.retry, 'parked_at', PARKED)}
+ORDER BY "diedAt" DESC, "eventId", destination LIMIT $7`;
 };
+
+export const deadLettersSql = (t: Tables) => lettersSql(t, () => 'd.payload, d.headers');
+
+/** Parameters 8 to 10: when the last letter of the page before died, its event id and destination. */
+export const listDeadLettersSql = (t: Tables) =>
+  lettersSql(
+    t,
+    (diedAt) => `to_char(d.${diedAt} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS place`,
+    (diedAt) => `($8::timestamptz IS NULL OR d.${diedAt} <= $8
+  AND (d.${diedAt} < $8 OR (d.event_id, d.destination) > ($9::uuid, $10::text)))`,
+  );
 
 /** An event that was refused in its only attempt was delivered to nobody: its age begins anew for those who judge it. */
 const RESTAMPED = `CASE WHEN reason LIKE 'rejected:%' AND attempts = 1 THEN clock_timestamp() ELSE stamped_at END`;
