@@ -91,6 +91,9 @@ export interface DeadLetter {
 /** A dead letter as it may be shown everywhere: without its payload and headers, which may hold what is nobody's business. */
 export type DeadLetterView = Omit<DeadLetter, 'payload' | 'headers'>;
 
+/** What an operator wants is done in parts of so many events, each with its note: one is over long before a statement times out. */
+export const CHANGED_AT_ONCE = 1_000;
+
 /** Where a dead letter stands in the list, also when it is not there any more. */
 export interface DeadLetterPlace {
   /** To the microsecond, in ISO 8601: a Date would not tell letters of one millisecond apart. */
@@ -159,7 +162,8 @@ export abstract class RetryStorage {
 
   /**
    * Gives dead letters another round, under their ids; they have lost their place in the order. Parked ones have kept it.
-   * Noted in the audit, with their number, if there are any; so for `discard`.
+   * Noted in the audit, with their number, if there are any: each {@link CHANGED_AT_ONCE} on their own. What gives up after the
+   * call has begun is not meant. So for `discard`.
    * @returns how many
    */
   abstract requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number>;

@@ -53,6 +53,44 @@ describeWith('postgres', 'operators who mean many events', () => {
     expect(seen).toEqual(rows.map(({ id }) => id));
   });
 
+  it.each(['requeue', 'discard'] as const)('can %s thousands, part by part', async (change) => {
+    await bury(2_500);
+    expect(await shop.runtime.outboxAdmin[change]({ key: 'k' })).toBe(2_500);
+    const notes = await shop.runtime.sagaAdmin.audit({ action: change });
+    expect(notes.map(({ after }) => after)).toEqual([500, 1_000, 1_000].map((events) => ({ events })));
+    expect([await count('saga_outbox_dead_letter'), await count('saga_outbox_retry')]).toEqual([
+      ...[0, change === 'requeue' ? 2_500 : 0],
+    ]);
+  });
+
+  it('requeue thousands in the order in which they died', async () => {
+    await bury(1_500);
+    const died = await query('SELECT event_id FROM saga_outbox_dead_letter ORDER BY died_at');
+    await shop.runtime.outboxAdmin.requeue({ key: 'k' });
+    expect(await query('SELECT event_id FROM saga_outbox_retry ORDER BY seq')).toEqual(died);
+  });
+
+  it('each get what the other has left when two requeue the same at once', async () => {
+    await bury(3_000);
+    const { outboxAdmin } = shop.runtime;
+    const both = await Promise.all([outboxAdmin.requeue({ key: 'k' }), outboxAdmin.requeue({ key: 'k' })]);
+    expect([both[0] + both[1], await count('saga_outbox_dead_letter')]).toEqual([3_000, 0]);
+  });
+
+  it('can republish thousands, part by part, in the order in which they were written', async () => {
+    await query(
+      `INSERT INTO saga_outbox_sent
+         (leaf, id, shard, event_id, destination, type, key, payload, headers, created_at)
+       SELECT n % 8, CASE WHEN n % 10 > 0 THEN n END, 0, gen_random_uuid(), 'default', 'a', 'k', '{}', '{}',
+         now() + n / 700 * interval '1 microsecond' FROM generate_series(1, 2500) AS n`,
+    );
+    const written = await query('SELECT event_id FROM saga_outbox_sent ORDER BY created_at, id, leaf, ctid');
+    expect(await shop.runtime.outboxAdmin.republish({ key: 'k' })).toBe(2_500);
+    expect(await query('SELECT event_id FROM saga_outbox ORDER BY id')).toEqual(written);
+    const notes = await shop.runtime.sagaAdmin.audit({ action: 'republish' });
+    expect(notes.map(({ after }) => after)).toEqual([500, 1_000, 1_000].map((events) => ({ events })));
+  });
+
   it('leave no transaction open on a connection when the database does not answer in time', async () => {
     const engine = new DataSource({
       ...{ type: 'postgres', url: database.url, poolSize: 1 },

@@ -2,6 +2,7 @@ import type { Clock } from '../../runtime/clock.js';
 import { groupBy } from '../../runtime/group-by.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
 import {
+  CHANGED_AT_ONCE,
   RetryStorage,
   type BlockedKey,
   type Buried,
@@ -169,7 +170,10 @@ export class MemoryRetryStorage extends RetryStorage {
   }
 
   private noted(audit: NewAudit, events: number): Promise<number> {
-    if (events > 0) this.database.note({ ...audit, after: { events } }, this.clock.now());
+    for (let left = events; left > 0; left -= CHANGED_AT_ONCE) {
+      const after = { events: Math.min(left, CHANGED_AT_ONCE) };
+      this.database.note({ ...audit, after }, this.clock.now());
+    }
     return Promise.resolve(events);
   }
 

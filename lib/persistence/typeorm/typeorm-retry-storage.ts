@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import {
+  CHANGED_AT_ONCE,
   RetryStorage,
   type BlockedKey,
   type Buried,
@@ -119,9 +120,10 @@ export class TypeOrmRetryStorage extends RetryStorage {
     filter: DeadLetterFilter,
     audit: NewAudit,
   ): Promise<number> {
-    return audited(this.settings, audit, async (query) => {
-      const rows = await query<unknown[]>(text(this.settings.tables), chosen(filter));
-      return rows.length;
+    return audited(this.settings, audit, async (query, upTo) => {
+      const parameters = [...chosen(filter), upTo, CHANGED_AT_ONCE];
+      const [row] = await query<{ events: number }[]>(text(this.settings.tables), parameters);
+      return row?.events ?? 0;
     });
   }
 
