@@ -231,6 +231,9 @@ export interface SagaRow {
 }
 
 /** Which sagas to list; the newest first. */
+/** A saga in a list: what its steps returned is not read. */
+export type ListedSaga = Omit<SagaRow, 'results'>;
+
 export interface ListQuery {
   readonly statuses: readonly SagaStatus[];
   readonly name: string | undefined;
@@ -338,7 +341,7 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 
   /** The newest first. Ids are UUIDv7, so their order is that of time. */
-  abstract list(query: ListQuery): Promise<readonly SagaRow[]>;
+  abstract list(query: ListQuery): Promise<readonly ListedSaga[]>;
 
   /** Which of these sagas have ended, or are not there. */
   abstract ended(sagaIds: readonly string[]): Promise<readonly string[]>;

@@ -66,6 +66,7 @@ describe('the command line', () => {
     [['sagas', 'cancel', ID, '--reason', ''], 'reason: expected a text of 1 to 2000 characters'],
     [['dead-letters', 'list', '--limit', '0'], '--limit: expected a whole number from 1 to 500'],
     [['dead-letters', 'list', '--event', 'abc'], "--event: expected ids of events, got 'abc'"],
+    [['dead-letters', 'list', '--after', '0190f2d0'], '--after: expected what `next` of a page gave'],
     [['dead-letters', 'requeue'], 'requeue: name eventIds, a destination'],
     [['published', 'republish', '--reason', 'all'], 'republish: name eventIds, a destination'],
     [['published', 'republish', '--sent-after', 'x'], '--sent-after: expected a date'],

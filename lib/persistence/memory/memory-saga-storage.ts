@@ -10,6 +10,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListedSaga,
   type ListQuery,
   type HeldSaga,
   type KnownSignals,
@@ -256,7 +257,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     startedBefore,
     limit,
     after,
-  }: ListQuery): Promise<readonly SagaRow[]> {
+  }: ListQuery): Promise<readonly ListedSaga[]> {
     const wanted = Object.entries(tags);
     const found = [...this.database.sagas.values()].filter(
       ({ saga, status, startedAt }) =>
@@ -268,7 +269,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
         (after === undefined || saga.sagaId < after),
     );
     const newest = found.sort((a, b) => (a.saga.sagaId > b.saga.sagaId ? -1 : 1));
-    return Promise.resolve(newest.slice(0, limit).map(rowOf));
+    return Promise.resolve(newest.slice(0, limit).map(listedOf));
   }
 
   ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -386,9 +387,13 @@ function keyOf(name: string, idempotencyKey: string): string {
 }
 
 function rowOf(row: MemorySaga): SagaRow {
-  const { saga, status, epoch, cancelRequested, startedAt, endedAt, results, error } = row;
+  return { ...listedOf(row), results: row.results };
+}
+
+function listedOf(row: MemorySaga): ListedSaga {
+  const { saga, status, epoch, cancelRequested, startedAt, endedAt, error } = row;
   const { sagaId, name, version, definition, tags, correlationId, launch } = saga;
-  const now = { status, epoch, cancelRequested, startedAt, endedAt, results, error };
+  const now = { status, epoch, cancelRequested, startedAt, endedAt, error };
   return { sagaId, name, version, definition, tags, correlationId, launch, ...now };
 }
 

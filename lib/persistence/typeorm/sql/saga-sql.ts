@@ -207,10 +207,10 @@ WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked
 
 const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.definition, i.status, i.epoch, i.tags,
   i.cancel_requested_at IS NOT NULL AS "cancelRequested", i.correlation_id AS "correlationId", i.launch,
-  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error`;
+  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.error`;
 
 export const findSagaSql = (t: Tables) => `
-SELECT ${SAGA_ROW} FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
+SELECT ${SAGA_ROW}, p.results FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
 
 /**
  * Sagas, the newest first, by the primary key backwards; those that are stuck by an index of their own, which the planner
