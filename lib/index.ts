@@ -36,7 +36,12 @@ export {
 export type { ExecuteOptions, ResultOptions, SagaHandle } from './saga/saga-orchestrator.js';
 export type { SagaTarget, SignalOptions, SignalReceipt } from './saga/signaller.js';
 export type { ProbeResult } from './saga/definition/context.js';
-export { OutboxAdmin, type DeadLetterQuery } from './admin/outbox-admin.js';
+export {
+  OutboxAdmin,
+  type DeadLetterListQuery,
+  type DeadLetterPage,
+  type DeadLetterQuery,
+} from './admin/outbox-admin.js';
 export {
   IdempotentConsumer,
   type IdempotentConsumerOptions,
@@ -45,7 +50,7 @@ export { InboxStorage, type InboxResult } from './inbox/inbox-storage.js';
 export type { InboxMessageRef } from './inbox/consumer-inbox.js';
 export type { ActionResult, BarrierCommand, KnownAction, UndoResult } from './inbox/barrier-storage.js';
 export type { OutboxNumbers, SentFilter } from './outbox/outbox-storage.js';
-export type { DeadLetter, DeadLetterFilter } from './outbox/retry-storage.js';
+export type { DeadLetter, DeadLetterFilter, DeadLetterView } from './outbox/retry-storage.js';
 export { SagaAdmin, type SagaChange, type SagaHistory, type SagaPage } from './admin/saga-admin.js';
 export type { AuditQuery } from './admin/audit-query.js';
 export type { Operator } from './admin/operator.js';

@@ -1,3 +1,4 @@
+import { writtenAsOurs } from '../events/uuid-v7.js';
 import { didYouMean } from '../runtime/did-you-mean.js';
 import { ADMIN_ACTIONS, type AuditFilter } from '../saga/state/audit.js';
 import { SagaInputError } from '../saga/state/errors.js';
@@ -11,13 +12,13 @@ export interface AuditQuery extends AuditFilter {
 
 /** @throws SagaInputError that names the field */
 export function readAuditQuery({ limit, ...filter }: AuditQuery): AuditFilter & { readonly limit: number } {
-  const { before, action } = filter;
+  const { before, action, target } = filter;
   checkText('action', action);
   if (action !== undefined && !ADMIN_ACTIONS.includes(action))
     throw new SagaInputError(`action: "${action.slice(0, 40)}" is none${didYouMean(action, ADMIN_ACTIONS)}`);
-  checkText('target', filter.target);
+  checkText('target', target);
   checkText('actor', filter.actor);
   if (before !== undefined && !/^\d{1,18}$/.test(before))
     throw new SagaInputError('before: expected the id of an action');
-  return { ...filter, limit: limitOf(limit) };
+  return { ...filter, target: target && writtenAsOurs(target), limit: limitOf(limit) };
 }

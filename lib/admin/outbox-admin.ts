@@ -1,5 +1,6 @@
 import type { OutboxNumbers, OutboxStorage, SentFilter } from '../outbox/outbox-storage.js';
-import type { DeadLetter, DeadLetterFilter, RetryStorage } from '../outbox/retry-storage.js';
+import type { DeadLetter, DeadLetterFilter, DeadLetterView, RetryStorage } from '../outbox/retry-storage.js';
+import { cursorOf, placeOf } from './dead-letter-cursor.js';
 import { deadLetterFilter, requireSaid, sentFilter } from './event-filter.js';
 import { limitOf } from './limit.js';
 import { auditOf, type Operator } from './operator.js';
@@ -7,6 +8,18 @@ import { auditOf, type Operator } from './operator.js';
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** From 1 to 500. Default 50. */
   readonly limit?: number | undefined;
+}
+
+export interface DeadLetterListQuery extends DeadLetterQuery {
+  /** Goes on behind the page whose `next` this is. */
+  readonly after?: string | undefined;
+}
+
+export interface DeadLetterPage {
+  /** The latest first. */
+  readonly letters: readonly DeadLetterView[];
+  /** For `after`; undefined on the last page. */
+  readonly next: string | undefined;
 }
 
 interface Storages {
@@ -21,7 +34,20 @@ interface Storages {
 export class OutboxAdmin {
   constructor(private readonly storages: Storages) {}
 
-  /** The latest first. @throws SagaInputError that names the field */
+  /**
+   * The latest first, page by page, without payloads and headers, which are not read.
+   * @throws SagaInputError that names the field
+   */
+  async listDeadLetters({ limit, after, ...filter }: DeadLetterListQuery = {}): Promise<DeadLetterPage> {
+    const [wanted, most] = [deadLetterFilter(filter), limitOf(limit)];
+    const slice = { limit: most + 1, after: after === undefined ? undefined : placeOf(after) };
+    const found = await this.storages.retries.listDeadLetters(wanted, slice);
+    const page = found.slice(0, most);
+    const last = found.length > most ? page.at(-1) : undefined;
+    return { letters: page.map(({ letter }) => letter), next: last && cursorOf(last.place) };
+  }
+
+  /** The latest first, with payloads and headers: of one megabyte each where events are large. @throws SagaInputError that names the field */
   async deadLetters({ limit, ...filter }: DeadLetterQuery = {}): Promise<readonly DeadLetter[]> {
     return this.storages.retries.deadLetters(deadLetterFilter(filter), limitOf(limit));
   }

@@ -1,3 +1,4 @@
+import { writtenAsOurs } from '../events/uuid-v7.js';
 import type { DefinitionData } from '../saga/definition/definition-data.js';
 import type { SagaDefinition } from '../saga/definition/saga-definition.js';
 import type { SagaRegistry } from '../saga/definition/saga-registry.js';
@@ -70,7 +71,8 @@ export class SagaAdmin {
   }
 
   /** @throws SagaNotFoundError */
-  async history(sagaId: string): Promise<SagaHistory> {
+  async history(id: string): Promise<SagaHistory> {
+    const sagaId = writtenAsOurs(id);
     const row = await findSaga(this.settings.storage, sagaId);
     const [journal, definition] = await Promise.all([
       this.settings.storage.journal(sagaId),
@@ -96,7 +98,7 @@ export class SagaAdmin {
    * @throws SagaNotFoundError; IllegalTransitionError when there is nothing to retry; SagaInputError
    */
   retry(sagaId: string, by: Operator = {}): Promise<SagaChange> {
-    return this.intervene('retry', { sagaId, by });
+    return this.intervene('retry', { id: sagaId, by });
   }
 
   /**
@@ -105,7 +107,7 @@ export class SagaAdmin {
    * @throws SagaNotFoundError; IllegalTransitionError; SagaInputError for a step that is not there
    */
   skip(sagaId: string, step: string, by: Operator = {}): Promise<SagaChange> {
-    return this.intervene('skip', { sagaId, step, by });
+    return this.intervene('skip', { id: sagaId, step, by });
   }
 
   /**
@@ -114,7 +116,7 @@ export class SagaAdmin {
    * @throws SagaNotFoundError; IllegalTransitionError; SagaInputError for a step that is not there
    */
   resolve(sagaId: string, step: string, by: Operator = {}): Promise<SagaChange> {
-    return this.intervene('resolve', { sagaId, step, by });
+    return this.intervene('resolve', { id: sagaId, step, by });
   }
 
   /**
@@ -123,7 +125,7 @@ export class SagaAdmin {
    * @throws SagaNotFoundError; IllegalTransitionError; SagaInputError
    */
   compensate(sagaId: string, by: Operator = {}): Promise<SagaChange> {
-    return this.intervene('compensate', { sagaId, by });
+    return this.intervene('compensate', { id: sagaId, by });
   }
 
   /**
@@ -131,11 +133,12 @@ export class SagaAdmin {
    * @throws SagaNotFoundError; IllegalTransitionError when it is not parked, or one of its steps has failed; SagaInputError
    */
   resume(sagaId: string, by: Operator = {}): Promise<SagaChange> {
-    return this.intervene('resume', { sagaId, by });
+    return this.intervene('resume', { id: sagaId, by });
   }
 
   /** As `SagaOrchestrator.cancel`. @throws SagaNotFoundError, SagaNotCancellableError, SagaInputError */
-  async cancel(sagaId: string, by: Operator = {}): Promise<SagaChange> {
+  async cancel(id: string, by: Operator = {}): Promise<SagaChange> {
+    const sagaId = writtenAsOurs(id);
     const audit = auditOf('cancel', sagaId, by);
     const outcome = await this.settings.interventions.cancel(sagaId, audit);
     if (outcome.answer === 'not_found') throw sagaNotFound(sagaId);
@@ -146,7 +149,8 @@ export class SagaAdmin {
     return { sagaId, before, after };
   }
 
-  private async intervene(action: SagaIntervention, { sagaId, step, by }: Request): Promise<SagaChange> {
+  private async intervene(action: SagaIntervention, { id, step, by }: Request): Promise<SagaChange> {
+    const sagaId = writtenAsOurs(id);
     const audit = auditOf(action, sagaId, by);
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const { row, saga } = await this.read(sagaId, step);
@@ -209,7 +213,8 @@ export class SagaAdmin {
 }
 
 interface Request {
-  readonly sagaId: string;
+  /** As the operator gave it. */
+  readonly id: string;
   readonly step?: string;
   readonly by: Operator;
 }

@@ -6,7 +6,8 @@ import type { SagaStatus } from '../saga/state/saga-status.js';
 import { readAuditQuery, type AuditQuery } from './audit-query.js';
 import { deadLetterFilter, sentFilter } from './event-filter.js';
 import { limitOf } from './limit.js';
-import type { DeadLetterQuery } from './outbox-admin.js';
+import { placeOf } from './dead-letter-cursor.js';
+import type { DeadLetterListQuery } from './outbox-admin.js';
 import { readQuery, type SagaQuery } from './saga-query.js';
 
 /**
@@ -41,8 +42,10 @@ export function deadLetterFilterOf(fields: Fields): DeadLetterFilter {
 }
 
 /** @throws SagaInputError that names the field */
-export function deadLetterQueryOf(fields: Fields): DeadLetterQuery {
-  return { ...deadLetterFilterOf(fields), limit: limitOf(numberOf(fields, 'limit')) };
+export function deadLetterQueryOf(fields: Fields): DeadLetterListQuery {
+  const after = one(fields, 'after');
+  if (after !== undefined) placeOf(after);
+  return { ...deadLetterFilterOf(fields), limit: limitOf(numberOf(fields, 'limit')), after };
 }
 
 /** @throws SagaInputError that names the field */

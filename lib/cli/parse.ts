@@ -27,7 +27,7 @@ export function parse(argv: readonly string[], commands: readonly Command[]): Pa
   const { positionals } = parseArgs({ args: wordsFirst(argv), strict: false, allowPositionals: true });
   const command = commandOf(positionals, commands);
   const options = optionsOf(command);
-  refuseUnknown(argv, options);
+  refuseMistakes(argv, options);
   const { values, positionals: words } = parsed(argv, options);
   const { json = false, help = false, actor, reason, ...fields } = values;
   const parameters = help === true ? {} : parametersOf(command, words);
@@ -70,7 +70,8 @@ function optionsOf(command: Command | undefined): OptionsConfig {
   return { ...COMMON, ...(command?.changes && OPERATOR), ...(Object.fromEntries(own) as OptionsConfig) };
 }
 
-function refuseUnknown(argv: readonly string[], options: OptionsConfig): void {
+/** A repeated option is refused as well: `parseArgs` keeps the last one, and a change would be of something else than was said. */
+function refuseMistakes(argv: readonly string[], options: OptionsConfig): void {
   const { tokens } = parseArgs({
     args: [...argv],
     options,
@@ -78,11 +79,21 @@ function refuseUnknown(argv: readonly string[], options: OptionsConfig): void {
     tokens: true,
     allowPositionals: true,
   });
+  const given = new Set<string>();
   for (const token of tokens) {
-    if (token.kind !== 'option' || token.name in options) continue;
-    const hint = didYouMean(token.name, Object.keys(options)).replace(/"(.*)"/, '"--$1"');
-    throw new UsageError(`there is no option ${token.rawName}${hint}`);
+    if (token.kind !== 'option') continue;
+    const { name, rawName } = token;
+    const option = options[name];
+    if (!option) throw noOption(name, rawName, options);
+    if (option.type === 'string' && option.multiple !== true && given.has(name))
+      throw new UsageError(`--${name}: give it once`);
+    given.add(name);
   }
+}
+
+function noOption(name: string, rawName: string, options: OptionsConfig): UsageError {
+  const hint = didYouMean(name, Object.keys(options)).replace(/"(.*)"/, '"--$1"');
+  return new UsageError(`there is no option ${rawName}${hint}`);
 }
 
 function parsed(argv: readonly string[], options: OptionsConfig) {

@@ -8,6 +8,7 @@ import { SagaRegistry } from '../saga/definition/saga-registry.js';
 import { SagazError } from '../saga/state/sagaz.error.js';
 import type { Call, Command, Desk } from './command.js';
 import { DEAD_LETTER_COMMANDS } from './commands/dead-letters.js';
+import { PUBLISHED_COMMANDS } from './commands/published.js';
 import { SAGA_COMMANDS } from './commands/sagas.js';
 import { SCHEMA_COMMANDS } from './commands/schema.js';
 import { STATUS_COMMANDS } from './commands/status.js';
@@ -15,12 +16,14 @@ import { databaseOf, defaultActor, schemaOf, type Environment } from './environm
 import { exitCodeOf } from './exit-code.js';
 import { helpOf } from './help.js';
 import { fieldOf, parse, type Parsed } from './parse.js';
+import { plain, plainJson } from './plain-text.js';
 import { UsageError } from './usage.error.js';
 
 export const COMMANDS: readonly Command[] = [
   ...STATUS_COMMANDS,
   ...SAGA_COMMANDS,
   ...DEAD_LETTER_COMMANDS,
+  ...PUBLISHED_COMMANDS,
   ...SCHEMA_COMMANDS,
 ];
 
@@ -43,24 +46,26 @@ export async function run(argv: readonly string[], console: Console): Promise<nu
     const parsed = parse(argv, COMMANDS);
     const { command, help, json } = parsed;
     called = command;
+    // Programs read no help.
+    if (json && !help && !command) throw new UsageError('which command? See --help');
     if (help || !command) {
       console.out(`${helpOf(command, COMMANDS)}\n`);
       return help ? 0 : exitCodeOf(new UsageError());
     }
     const output = await command.run(callOf(parsed, console.env));
     const text = console.styled ? output.text : stripVTControlCharacters(output.text);
-    console.out(`${json ? JSON.stringify(output.json) : text}\n`);
+    console.out(`${json ? plainJson(output.json) : text}\n`);
     return 0;
   } catch (error) {
     const message = inOptions(errorText(error), called);
-    console.err(`${argv.includes('--json') ? asJson(error, message) : `error: ${message}`}\n`);
+    console.err(`${argv.includes('--json') ? asJson(error, message) : `error: ${plain(message)}`}\n`);
     return exitCodeOf(error);
   }
 }
 
 function asJson(error: unknown, message: string): string {
   const code = error instanceof SagazError ? error.code : error instanceof UsageError ? 'USAGE' : 'ERROR';
-  return JSON.stringify({ error: { code, message } });
+  return plainJson({ error: { code, message } });
 }
 
 /** A field at fault is named as the option that it was given by. */

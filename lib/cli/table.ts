@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { plain } from './plain-text.js';
 
 /** What a cell may hold. */
 export type Cell = string | number | Date | null | undefined;
@@ -23,9 +24,7 @@ export function facts(of: Readonly<Record<string, Cell>>): string {
   return given.map(([name, value]) => `${name.padEnd(width)}${GAP}${textOf(value)}`).join('\n');
 }
 
-/** Texts come from events and errors: nothing of them may steer a terminal. */
 function textOf(cell: Cell): string {
-  const text = cell instanceof Date ? cell.toISOString() : String(cell ?? '');
-  const plain = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
-  return plain.length > MAX_WIDTH ? `${plain.slice(0, MAX_WIDTH - 1)}…` : plain;
+  const text = plain(cell instanceof Date ? cell.toISOString() : String(cell ?? ''));
+  return text.length > MAX_WIDTH ? `${text.slice(0, MAX_WIDTH - 1)}…` : text;
 }

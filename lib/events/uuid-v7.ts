@@ -20,3 +20,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
+
+/** A UUID as we write it, so that one that was copied in upper case is the same text everywhere; other text as it is. */
+export function writtenAsOurs(id: string): string {
+  return isUuid(id) ? id.toLowerCase() : id;
+}

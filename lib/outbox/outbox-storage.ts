@@ -107,7 +107,7 @@ export abstract class OutboxStorage<Tx = unknown> {
   /** Forgets published events that were kept long enough. */
   abstract forgetSent(): Promise<void>;
 
-  /** Puts published events that are kept into the outbox again, under their ids, behind what is pending; noted in the audit. @returns how many */
+  /** Puts published events that are kept into the outbox again, under their ids, behind what is pending; noted in the audit as `requeue` is. @returns how many */
   abstract republish(filter: SentFilter, audit: NewAudit): Promise<number>;
 
   /** Costs about as much as reading what it counts: at most 100,000 rows. */

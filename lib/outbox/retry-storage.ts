@@ -90,6 +90,32 @@ export interface DeadLetter {
   readonly parked: boolean;
 }
 
+/** A dead letter as it may be shown everywhere: without its payload and headers, which may hold what is nobody's business. */
+export type DeadLetterView = Omit<DeadLetter, 'payload' | 'headers'>;
+
+/** What an operator wants is done in parts of so many events, each with its note: one is over long before a statement times out. */
+export const CHANGED_AT_ONCE = 1_000;
+
+/** Where a dead letter stands in the list, also when it is not there any more. */
+export interface DeadLetterPlace {
+  /** To the microsecond, in ISO 8601: a Date would not tell letters of one millisecond apart. */
+  readonly diedAt: string;
+  readonly eventId: string;
+  readonly destination: string;
+}
+
+export interface ListedLetter {
+  readonly letter: DeadLetterView;
+  readonly place: DeadLetterPlace;
+}
+
+/** Which part of a list. */
+export interface DeadLetterSlice {
+  readonly limit: number;
+  /** Only those behind this place. */
+  readonly after?: DeadLetterPlace | undefined;
+}
+
 /** Which dead letters; what is left out does not matter. */
 export interface DeadLetterFilter {
   readonly eventIds?: readonly string[] | undefined;
@@ -124,7 +150,13 @@ export abstract class RetryStorage {
   /** Stores what became of them. The next event of a key whose head is gone is due at once. */
   abstract settle(workerId: string, results: readonly RetryResult[]): Promise<void>;
 
-  /** The latest first. @param after only those that died before this one, by its event id and destination */
+  /** The latest first, without what they carry: that is not even read. */
+  abstract listDeadLetters(
+    filter: DeadLetterFilter,
+    slice: DeadLetterSlice,
+  ): Promise<readonly ListedLetter[]>;
+
+  /** The latest first, with what they carry. */
   abstract deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]>;
 
   /** Notes that events are about to be published by a process that may not survive it. */
@@ -135,7 +167,8 @@ export abstract class RetryStorage {
 
   /**
    * Gives dead letters another round, under their ids; they have lost their place in the order. Parked ones have kept it.
-   * Noted in the audit, with their number, if there are any; so for `discard`.
+   * Noted in the audit, with their number, if there are any: each {@link CHANGED_AT_ONCE} on their own. What gives up after the
+   * call has begun is not meant. So for `discard`.
    * @returns how many
    */
   abstract requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number>;

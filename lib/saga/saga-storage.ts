@@ -171,7 +171,7 @@ export interface StrandedSagas {
   readonly version: number;
   readonly hash: string;
   readonly count: number;
-  /** When the oldest of them was started. */
+  /** When the oldest of those that were counted was started. */
   readonly since: Date;
 }
 
@@ -231,6 +231,9 @@ export interface SagaRow {
 }
 
 /** Which sagas to list; the newest first. */
+/** A saga in a list: what its steps returned is not read. */
+export type ListedSaga = Omit<SagaRow, 'results'>;
+
 export interface ListQuery {
   readonly statuses: readonly SagaStatus[];
   readonly name: string | undefined;
@@ -325,7 +328,7 @@ export abstract class SagaStorage<Tx = unknown> {
   /** Costs at most about as much as reading 300,000 entries of indexes. */
   abstract numbers(): Promise<SagaNumbers>;
 
-  /** Counted exactly: not for every second. */
+  /** At most 100,000 sagas are counted; may look at every saga that goes on: not for every second. */
   abstract stranded(): Promise<readonly StrandedSagas[]>;
 
   /**
@@ -338,7 +341,7 @@ export abstract class SagaStorage<Tx = unknown> {
   abstract find(sagaId: string): Promise<SagaRow | undefined>;
 
   /** The newest first. Ids are UUIDv7, so their order is that of time. */
-  abstract list(query: ListQuery): Promise<readonly SagaRow[]>;
+  abstract list(query: ListQuery): Promise<readonly ListedSaga[]>;
 
   /** Which of these sagas have ended, or are not there. */
   abstract ended(sagaIds: readonly string[]): Promise<readonly string[]>;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { AdminAction } from '../../lib/saga/state/audit.js';
 import { shardOf } from '../../lib/events/shard.js';
 import type { PendingEvent } from '../../lib/outbox/outbox-storage.js';
-import type { Diverted, RetryEvent, RetryResult } from '../../lib/outbox/retry-storage.js';
+import type { Diverted, ListedLetter, RetryEvent, RetryResult } from '../../lib/outbox/retry-storage.js';
 import { until } from '../support/until.js';
 import { addEvents, ALL, read } from './outbox-storage.contract.js';
 import { unique, type ContractCase, type StorageUnderTest } from './saga-storage.contract.js';
@@ -167,6 +167,34 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
       assert.equal(await count({ destination: 'elsewhere' }), 0);
       assert.equal(await count({ diedAfter: new Date(Date.now() + FAR_MS) }), 0);
       assert.equal(await count({ diedBefore: new Date(Date.now() + FAR_MS) }), 2);
+    },
+  },
+  {
+    name: 'lists dead letters of both kinds page by page, each once, without what they carry',
+    async run(storage) {
+      const [key, other] = [unique('key'), unique('key')];
+      const events = await pending(storage, [key, key, key, key, other]);
+      const reason = 'rejected: no';
+      await storage.retries.bury(
+        OWNER,
+        events.slice(0, 3).map((event) => ({ event, reason })),
+      );
+      await storage.retries.divert(OWNER, events.slice(3, 4).map(parked));
+      await storage.retries.bury(
+        OWNER,
+        events.slice(4).map((event) => ({ event, reason })),
+      );
+      const whole = await storage.retries.deadLetters({ key }, 10);
+      const seen: ListedLetter[] = [];
+      for (let page = await storage.retries.listDeadLetters({ key }, { limit: 1 }); page.length > 0;) {
+        seen.push(...page);
+        page = await storage.retries.listDeadLetters({ key }, { limit: 1, after: seen.at(-1)?.place });
+      }
+      assert.equal(seen.length, 4);
+      assert.deepEqual(
+        seen.map(({ letter }) => letter),
+        whole.map(({ payload: _, headers: __, ...letter }) => letter),
+      );
     },
   },
   {

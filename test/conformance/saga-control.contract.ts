@@ -228,6 +228,25 @@ export const sagaControlContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
+    name: 'finds a saga by its id in upper case, with its history, and cancels it',
+    async run(storage) {
+      const { sagas } = storage;
+      const saga = await runningSaga(storage);
+      await sagas.append(writeOf(saga, 1));
+      const copied = saga.sagaId.toUpperCase();
+      assert.equal((await sagas.find(copied))?.sagaId, saga.sagaId);
+      assert.deepEqual(
+        (await sagas.journal(copied)).map(({ seq }) => seq),
+        (await sagas.journal(saga.sagaId)).map(({ seq }) => seq),
+      );
+      assert.notEqual((await sagas.journal(copied)).length, 0);
+      const signal = { sagaId: copied, id: 's', name: 'go', payload: '1' };
+      assert.equal(await sagas.signal(signal), 'accepted');
+      assert.equal(await sagas.requestCancel(copied), 'requested');
+      assert.deepEqual(await sagas.cancelRequested([saga.sagaId]), [saga.sagaId]);
+    },
+  },
+  {
     name: 'reopens no saga that goes forward, has completed, or is not there',
     async run(storage) {
       const { sagas } = storage;

@@ -27,6 +27,7 @@ const REFUSED: readonly (readonly [string, object | undefined, number, string])[
   ['get audit?before=x', undefined, 400, 'before: expected the id of an action'],
   ['get events?type=x', undefined, 400, 'there is no field "type"'],
   ['get dead-letters?eventIds=abc', undefined, 400, "eventIds: expected ids of events, got 'abc'"],
+  ['get dead-letters?after=WyJ4Il0', undefined, 400, 'after: expected what `next` of a page gave'],
   ['get dead-letters?diedAfter=2026-99-01', undefined, 400, 'diedAfter: expected a date'],
   [`post sagas/${NOBODY}/retry`, {}, 404, 'there is no saga'],
   ['post sagas/DONE/retry', {}, 409, 'saga DONE is completed: nothing of it has failed'],

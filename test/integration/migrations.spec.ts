@@ -41,6 +41,7 @@ describeWith('postgres', 'migrations', () => {
       { version: 7, name: 'inbox' },
       { version: 8, name: 'audit' },
       { version: 9, name: 'saga-headers' },
+      { version: 10, name: 'audit-target' },
     ]);
     await Promise.all(sources.map((source) => source.destroy()));
   });
@@ -49,7 +50,7 @@ describeWith('postgres', 'migrations', () => {
     const check = new Migrator(database.dataSource, 'empty').check();
     await expect(check).rejects.toThrow(SchemaMismatchError);
     await expect(new Migrator(database.dataSource, 'empty').check()).rejects.toThrow(
-      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox, 8 audit, 9 saga-headers; .*migrations: 'run'/,
+      /lacks the migrations 1 initial, 2 timers-and-cancel, 3 sessions, 4 signals-and-definitions, 5 retries-and-dead-letters, 6 suspects-and-sent-events, 7 inbox, 8 audit, 9 saga-headers, 10 audit-target; .*migrations: 'run'/,
     );
   });
 

@@ -111,6 +111,16 @@ export class StuckShop {
     );
   }
 
+  /** Puts so many sagas beside those that are there that are to run, and that no worker has the code of. */
+  async strand(by: number): Promise<void> {
+    await this.pool.query(
+      `INSERT INTO saga_instance
+       SELECT (jsonb_populate_record(it, jsonb_build_object('id', gen_random_uuid(), 'status', 'pending'))).*
+       FROM saga_instance it, generate_series(1, $2) WHERE id = $1`,
+      [this.ids.FAILED, by],
+    );
+  }
+
   async close(): Promise<void> {
     await this.pool.end();
     await this.drop();

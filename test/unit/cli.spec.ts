@@ -28,6 +28,12 @@ describe('the command line', () => {
     expect([code, out.startsWith('nestjs-sagaz <command>')]).toEqual([2, true]);
   });
 
+  it('prints a fault, not its help, to a program that says nothing', async () => {
+    const { code, out, err } = await cli({}, '--json');
+    expect([code, out]).toEqual([2, '']);
+    expect(JSON.parse(err)).toEqual({ error: { code: 'USAGE', message: 'which command? See --help' } });
+  });
+
   it.each([
     [['statsu'], 'there is no command "statsu"; did you mean "status"?'],
     [['saga', 'list'], 'there is no command "saga"; did you mean "sagas"?'],
@@ -40,6 +46,10 @@ describe('the command line', () => {
     [['sagas', 'list', '--reason', 'x'], 'there is no option --reason'],
     [['sagas', 'list', '--limit'], "Option '--limit <value>' argument missing"],
     [['sagas', 'list', '--json=yes'], "Option '--json' does not take an argument"],
+    [['dead-letters', 'discard', '--type', 'order.a', '--type', 'order.b'], '--type: give it once'],
+    [['dead-letters', 'discard', '--key=a', '--event', ID, '--key=b'], '--key: give it once'],
+    [['sagas', 'retry', ID, '--reason', 'x', '--reason', 'y'], '--reason: give it once'],
+    [['sql', '--from', '1', '--from', '2'], '--from: give it once'],
     [['sagas', 'list', '--limit', 'many'], '--limit: expected a whole number, got "many"'],
     [
       ['sagas', 'list', '--started-after', 'yesterday'],
@@ -56,7 +66,10 @@ describe('the command line', () => {
     [['sagas', 'cancel', ID, '--reason', ''], 'reason: expected a text of 1 to 2000 characters'],
     [['dead-letters', 'list', '--limit', '0'], '--limit: expected a whole number from 1 to 500'],
     [['dead-letters', 'list', '--event', 'abc'], "--event: expected ids of events, got 'abc'"],
+    [['dead-letters', 'list', '--after', '0190f2d0'], '--after: expected what `next` of a page gave'],
     [['dead-letters', 'requeue'], 'requeue: name eventIds, a destination'],
+    [['published', 'republish', '--reason', 'all'], 'republish: name eventIds, a destination'],
+    [['published', 'republish', '--sent-after', 'x'], '--sent-after: expected a date'],
     [['dead-letters', 'discard', '--reason', 'all'], 'discard: name eventIds, a destination'],
     [['sql', '--from', 'x'], '--from: expected the number of a migration'],
     [['sql', '--from', '99'], '--from: expected the number of a migration, 0 to '],
@@ -100,6 +113,15 @@ describe('the command line', () => {
   it('lets nothing of what it prints steer a terminal', () => {
     const text = table(['key'], [['\u001b[2Jgone\nnext']]);
     expect(stripVTControlCharacters(text)).toBe('KEY\n [2Jgone next');
+  });
+
+  it('lets nothing of what it refuses steer a terminal, also as JSON', async () => {
+    const name = 'x\u009b2J\u007f\u001b[2J\ny';
+    expect((await cli({}, name)).err).toBe('error: there is no command "x 2J [2J y"\n');
+    const { err } = await cli({}, name, '--json');
+    expect(err).toContain('x\\u009b2J\\u007f\\u001b[2J\\ny');
+    expect(err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+    expect(JSON.parse(err)).toMatchObject({ error: { message: `there is no command "${name}"` } });
   });
 
   it('is documented: every command, option and exit code', async () => {

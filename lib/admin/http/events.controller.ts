@@ -1,6 +1,5 @@
 import { Body, Get, HttpCode, Inject, Post, Query, Req } from '@nestjs/common';
-import { withoutContent, type DeadLetterView } from '../dead-letter-view.js';
-import { OutboxAdmin } from '../outbox-admin.js';
+import { OutboxAdmin, type DeadLetterPage } from '../outbox-admin.js';
 import { deadLetterFilterOf, deadLetterQueryOf, sentFilterOf } from '../text-fields.js';
 import { ACTOR_READER, operatorOf, WHO_AND_WHY, type ActorReader } from './admin-actor.js';
 import { Documented } from './documented.js';
@@ -13,7 +12,11 @@ const EVENTS = {
   key: 'Their ordering key',
 };
 const DEAD = { ...EVENTS, diedAfter: 'Date, such as 2026-11-27T08:30:00Z', diedBefore: 'Date' };
-const DEAD_LIST = { ...DEAD, limit: 'From 1 to 500, default 50' };
+const DEAD_LIST = {
+  ...DEAD,
+  limit: 'From 1 to 500, default 50',
+  after: 'Goes on behind this letter: `next` of the page before',
+};
 const CHANGE_DEAD = { ...DEAD, ...WHO_AND_WHY };
 const CHANGE_SENT = { ...EVENTS, sentAfter: 'Date', sentBefore: 'Date', ...WHO_AND_WHY };
 
@@ -49,11 +52,10 @@ export class EventsController {
   @Documented({
     summary: 'Events that gave up',
     query: DEAD_LIST,
-    answers: { 200: 'The latest first', 400: WRONG },
+    answers: { 200: 'A page, the latest first', 400: WRONG },
   })
-  async deadLetters(@Query() query: unknown): Promise<{ letters: readonly DeadLetterView[] }> {
-    const wanted = deadLetterQueryOf(fieldsOf(query, Object.keys(DEAD_LIST)));
-    return { letters: (await this.admin.deadLetters(wanted)).map(withoutContent) };
+  deadLetters(@Query() query: unknown): Promise<DeadLetterPage> {
+    return this.admin.listDeadLetters(deadLetterQueryOf(fieldsOf(query, Object.keys(DEAD_LIST))));
   }
 
   @Post('dead-letters/requeue')

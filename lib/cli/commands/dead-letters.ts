@@ -1,14 +1,11 @@
 import { requireSaid } from '../../admin/event-filter.js';
 import { deadLetterFilterOf, deadLetterQueryOf } from '../../admin/text-fields.js';
-import { withoutContent } from '../../admin/dead-letter-view.js';
 import type { Command, CommandOption } from '../command.js';
 import { table } from '../table.js';
+import { EVENT_OPTIONS } from './event-options.js';
 
 const FILTER: Readonly<Record<string, CommandOption>> = {
-  event: { value: 'ID', help: 'id of an event', multiple: true },
-  destination: { value: 'NAME', help: 'where it was to go' },
-  type: { value: 'TYPE', help: 'type of the event' },
-  key: { value: 'KEY', help: 'its ordering key' },
+  ...EVENT_OPTIONS,
   'died-after': { value: 'DATE', help: 'such as 2026-11-27T08:30:00Z' },
   'died-before': { value: 'DATE', help: 'the same' },
 };
@@ -17,17 +14,21 @@ const list: Command = {
   name: 'dead-letters list',
   summary: 'events that gave up, the latest first',
   parameters: [],
-  options: { ...FILTER, limit: { value: 'N', help: 'from 1 to 500, default 50' } },
+  options: {
+    ...FILTER,
+    limit: { value: 'N', help: 'from 1 to 500, default 50' },
+    after: { value: 'NEXT', help: 'what a list before said' },
+  },
   changes: false,
   async run(call) {
     const query = deadLetterQueryOf(call.fields);
-    const found = await call.atDesk(({ outbox }) => outbox.deadLetters(query));
-    const letters = found.map(withoutContent);
-    const rows = letters.map(({ eventId, destination, type, key, diedAt, attempts, parked, reason }) => [
+    const page = await call.atDesk(({ outbox }) => outbox.listDeadLetters(query));
+    const rows = page.letters.map(({ eventId, destination, type, key, diedAt, attempts, parked, reason }) => [
       ...[eventId, destination, type, key, diedAt, attempts, parked ? 'yes' : '', reason],
     ]);
     const headings = ['event', 'destination', 'type', 'key', 'died', 'attempts', 'parked', 'reason'];
-    return { text: rows.length === 0 ? 'no dead letters' : table(headings, rows), json: { letters } };
+    const more = page.next === undefined ? '' : `\n\nmore: --after ${page.next}`;
+    return { text: rows.length === 0 ? 'no dead letters' : table(headings, rows) + more, json: page };
   },
 };
 

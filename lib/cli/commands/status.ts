@@ -1,6 +1,5 @@
 import { auditQueryOf } from '../../admin/text-fields.js';
-import { SHARD_COUNT } from '../../events/shard.js';
-import { MOST_COUNTED } from '../../persistence/typeorm/outbox-counts.js';
+import { isPendingCut, MOST_COUNTED } from '../../persistence/typeorm/outbox-counts.js';
 import type { Command, Desk } from '../command.js';
 import { facts, table } from '../table.js';
 
@@ -18,7 +17,11 @@ const status: Command = {
       ...[destination, counted(it.pending, cut.events), Math.round(it.oldestAgeMs / 1_000)],
       ...[counted(it.retrying, cut.trouble), counted(it.dead, cut.trouble)],
     ]);
-    const lost = stranded.map(({ name, version, count, since }) => [`${name} v${version}`, count, since]);
+    const lost = stranded.map(({ name, version, count, since }) => [
+      `${name} v${version}`,
+      counted(count, cut.stranded),
+      since,
+    ]);
     const parts = [
       facts(Object.fromEntries(counts) as Record<string, string>),
       events.length === 0
@@ -35,6 +38,10 @@ function counted(n: number, isCut: boolean): string {
   return isCut ? `at least ${n}` : String(n);
 }
 
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, n) => sum + n, 0);
+}
+
 async function look({ outbox, ...desk }: Desk) {
   const { failed, parked } = await desk.sagaNumbers();
   const { pending, oldestAgeMs, lag, retrying, dead } = await outbox.numbers();
@@ -49,16 +56,17 @@ async function look({ outbox, ...desk }: Desk) {
     };
     return [name, numbers] as const;
   });
+  const stranded = await desk.stranded();
   return {
     sagas: { failed, parked },
     outbox: Object.fromEntries(byDestination),
-    stranded: await desk.stranded(),
+    stranded,
     /** Which of these numbers may be too small. */
     cut: {
       sagas: failed + parked >= MOST_COUNTED,
-      // Each shard is counted at least as far as its share.
-      events: [...lag.values()].some((n) => n >= Math.floor(MOST_COUNTED / SHARD_COUNT)),
-      trouble: [retrying, dead].some((it) => [...it.values()].reduce((sum, n) => sum + n, 0) >= MOST_COUNTED),
+      events: isPendingCut(lag),
+      trouble: [retrying, dead].some((it) => sumOf([...it.values()]) >= MOST_COUNTED),
+      stranded: sumOf(stranded.map(({ count }) => count)) >= MOST_COUNTED,
     },
   };
 }

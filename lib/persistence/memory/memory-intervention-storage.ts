@@ -1,3 +1,4 @@
+import { writtenAsOurs } from '../../events/uuid-v7.js';
 import type { Clock } from '../../runtime/clock.js';
 import {
   factsOfCancel,
@@ -31,7 +32,7 @@ export class MemoryInterventionStorage extends InterventionStorage {
   }
 
   async cancel(sagaId: string, audit: NewAudit): Promise<CancelOutcome> {
-    const row = this.database.sagas.get(sagaId);
+    const row = this.database.sagas.get(writtenAsOurs(sagaId));
     if (!row) return { answer: 'not_found' };
     const { status: before } = row;
     const isNew = before !== 'compensating' && !row.cancelRequested;

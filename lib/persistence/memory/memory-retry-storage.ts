@@ -2,13 +2,18 @@ import type { Clock } from '../../runtime/clock.js';
 import { groupBy } from '../../runtime/group-by.js';
 import type { PendingEvent } from '../../outbox/outbox-storage.js';
 import {
+  CHANGED_AT_ONCE,
   RetryStorage,
   type BlockedKey,
   type Buried,
   type DeadLetter,
   type DeadLetterFilter,
+  type DeadLetterPlace,
+  type DeadLetterSlice,
+  type DeadLetterView,
   type Diverted,
   isGone,
+  type ListedLetter,
   type DueRequest,
   type RetryEvent,
   type RetryResult,
@@ -120,13 +125,19 @@ export class MemoryRetryStorage extends RetryStorage {
   }
 
   deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
-    const dead = this.chosen(filter)
-      .reverse()
-      .map(({ letter }) => letter);
-    const parked = this.parked(filter)
-      .reverse()
-      .map(({ letter }) => letter);
-    return Promise.resolve([...parked, ...dead].slice(0, limit));
+    return Promise.resolve(this.letters(filter).slice(0, limit));
+  }
+
+  listDeadLetters(
+    filter: DeadLetterFilter,
+    { limit, after }: DeadLetterSlice,
+  ): Promise<readonly ListedLetter[]> {
+    const listed = this.letters(filter).map(({ payload: _, headers: __, ...letter }) => ({
+      letter,
+      place: placeOf(letter),
+    }));
+    const behind = after ? listed.filter(({ place }) => comparePlaces(place, after) > 0) : listed;
+    return Promise.resolve(behind.slice(0, limit));
   }
 
   requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
@@ -157,8 +168,18 @@ export class MemoryRetryStorage extends RetryStorage {
     return this.noted(audit, chosen.length + parked.length);
   }
 
+  /** The latest first. */
+  private letters(filter: DeadLetterFilter): readonly DeadLetter[] {
+    return [...this.parked(filter), ...this.chosen(filter)]
+      .map(({ letter }) => letter)
+      .sort((a, b) => comparePlaces(placeOf(a), placeOf(b)));
+  }
+
   private noted(audit: NewAudit, events: number): Promise<number> {
-    if (events > 0) this.database.note({ ...audit, after: { events } }, this.clock.now());
+    for (let left = events; left > 0; left -= CHANGED_AT_ONCE) {
+      const after = { events: Math.min(left, CHANGED_AT_ONCE) };
+      this.database.note({ ...audit, after }, this.clock.now());
+    }
     return Promise.resolve(events);
   }
 
@@ -195,6 +216,18 @@ export class MemoryRetryStorage extends RetryStorage {
       .map(([name, dead]) => ({ name, ...dead }))
       .filter(({ letter }) => matches(letter, filter));
   }
+}
+
+function placeOf({ diedAt, eventId, destination }: DeadLetterView): DeadLetterPlace {
+  return { diedAt: diedAt.toISOString().replace('Z', '000Z'), eventId, destination };
+}
+
+/** As PostgreSQL sorts them. */
+function comparePlaces(a: DeadLetterPlace, b: DeadLetterPlace): number {
+  if (a.diedAt !== b.diedAt) return a.diedAt > b.diedAt ? -1 : 1;
+  if (a.eventId !== b.eventId) return a.eventId < b.eventId ? -1 : 1;
+  if (a.destination !== b.destination) return a.destination < b.destination ? -1 : 1;
+  return 0;
 }
 
 const SAME = ['destination', 'type', 'key'] as const;

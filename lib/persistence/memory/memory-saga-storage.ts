@@ -1,3 +1,4 @@
+import { writtenAsOurs } from '../../events/uuid-v7.js';
 import type { Clock } from '../../runtime/clock.js';
 import { groupBy } from '../../runtime/group-by.js';
 import {
@@ -9,6 +10,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListedSaga,
   type ListQuery,
   type HeldSaga,
   type KnownSignals,
@@ -144,7 +146,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   requestCancel(sagaId: string): Promise<CancelAnswer> {
-    const row = this.database.sagas.get(sagaId);
+    const row = this.row(sagaId);
     if (!row) return Promise.resolve('not_found');
     if (row.status === 'compensating') return Promise.resolve('requested');
     if (isEnded(row.status) || row.pivotLaunched) return Promise.resolve('too_late');
@@ -165,7 +167,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   signal(signal: NewSignal): Promise<SignalAnswer> {
-    const row = this.database.sagas.get(signal.sagaId);
+    const row = this.row(signal.sagaId);
     if (!row) return Promise.resolve('not_found');
     if (row.signals.some(({ id }) => id === signal.id)) return Promise.resolve('duplicate');
     if (!SIGNALLED.has(row.status)) return Promise.resolve('too_late');
@@ -242,7 +244,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   find(sagaId: string): Promise<SagaRow | undefined> {
-    const row = this.database.sagas.get(sagaId);
+    const row = this.row(sagaId);
     if (!row) return Promise.resolve(undefined);
     return Promise.resolve(rowOf(row));
   }
@@ -255,7 +257,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     startedBefore,
     limit,
     after,
-  }: ListQuery): Promise<readonly SagaRow[]> {
+  }: ListQuery): Promise<readonly ListedSaga[]> {
     const wanted = Object.entries(tags);
     const found = [...this.database.sagas.values()].filter(
       ({ saga, status, startedAt }) =>
@@ -267,7 +269,7 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
         (after === undefined || saga.sagaId < after),
     );
     const newest = found.sort((a, b) => (a.saga.sagaId > b.saga.sagaId ? -1 : 1));
-    return Promise.resolve(newest.slice(0, limit).map(rowOf));
+    return Promise.resolve(newest.slice(0, limit).map(listedOf));
   }
 
   ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -276,12 +278,17 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
   }
 
   journal(sagaId: string): Promise<readonly JournalEntry[]> {
-    const journal = this.database.sagas.get(sagaId)?.journal ?? [];
+    const journal = this.row(sagaId)?.journal ?? [];
     const now = this.clock.monotonic();
     const wall = this.clock.now();
     return Promise.resolve(
       journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at, at: new Date(wall - (now - at)) })),
     );
+  }
+
+  /** By an id that a caller may have copied in upper case, as a database finds it too. */
+  private row(sagaId: string): MemorySaga | undefined {
+    return this.database.sagas.get(writtenAsOurs(sagaId));
   }
 
   /** Under this epoch: what another owner wrote is a matter of the fence. */
@@ -380,9 +387,13 @@ function keyOf(name: string, idempotencyKey: string): string {
 }
 
 function rowOf(row: MemorySaga): SagaRow {
-  const { saga, status, epoch, cancelRequested, startedAt, endedAt, results, error } = row;
+  return { ...listedOf(row), results: row.results };
+}
+
+function listedOf(row: MemorySaga): ListedSaga {
+  const { saga, status, epoch, cancelRequested, startedAt, endedAt, error } = row;
   const { sagaId, name, version, definition, tags, correlationId, launch } = saga;
-  const now = { status, epoch, cancelRequested, startedAt, endedAt, results, error };
+  const now = { status, epoch, cancelRequested, startedAt, endedAt, error };
   return { sagaId, name, version, definition, tags, correlationId, launch, ...now };
 }
 

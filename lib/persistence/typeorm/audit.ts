@@ -1,10 +1,9 @@
 import type { DataSource } from 'typeorm';
+import { CHANGED_AT_ONCE } from '../../outbox/retry-storage.js';
 import type { AuditFacts, NewAudit } from '../../saga/state/audit.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import type { Tables } from './identifiers.js';
 import { auditSql } from './sql/admin-sql.js';
-
-/** Runs one statement. */
-export type Query = <T>(sql: string, parameters: unknown[]) => Promise<T>;
 
 interface Noted extends NewAudit {
   readonly before?: AuditFacts | null;
@@ -22,19 +21,24 @@ interface Audited {
   readonly tables: Tables;
 }
 
+/** Changes at most {@link CHANGED_AT_ONCE} events of those that were there at a time, a timestamp of the database. @returns how many */
+type Change = (query: Query, upTo: string) => Promise<number>;
+
 /**
- * Changes events as somebody wants it, and notes how many it were: both or neither.
+ * Changes events as somebody wants it, part by part, and notes how many they were: both or neither.
  * @returns how many; where none, nothing is noted
  */
-export function audited(
-  { engine, tables }: Audited,
-  audit: NewAudit,
-  change: (query: Query) => Promise<number>,
-): Promise<number> {
-  return engine.transaction(async (manager) => {
-    const query: Query = (sql, parameters) => manager.query(sql, parameters);
-    const events = await change(query);
-    if (events > 0) await note(query, tables, { ...audit, after: { events } });
-    return events;
-  });
+export async function audited({ engine, tables }: Audited, audit: NewAudit, change: Change): Promise<number> {
+  // What is changed may give up again, or be published again, meanwhile: there would be no end.
+  const [start] = await engine.query<{ now: string }[]>('SELECT clock_timestamp()::text AS now');
+  if (!start) throw new Error('the database does not know the time');
+  const part = () =>
+    engineTransaction(engine, async (query) => {
+      const events = await change(query, start.now);
+      if (events > 0) await note(query, tables, { ...audit, after: { events } });
+      return events;
+    });
+  let total = 0;
+  for (let events = CHANGED_AT_ONCE; events === CHANGED_AT_ONCE; total += events) events = await part();
+  return total;
 }

@@ -17,6 +17,9 @@ export interface TroubleCount {
   readonly kind: 'retrying' | 'dead';
 }
 
+const SHARE = Math.floor(MOST_COUNTED / SHARD_COUNT);
+const SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
+
 type Count = (shards: readonly number[], limits: readonly number[]) => Promise<readonly PendingCount[]>;
 
 /**
@@ -24,22 +27,30 @@ type Count = (shards: readonly number[], limits: readonly number[]) => Promise<r
  * one long shard is counted as far as many short ones.
  */
 export async function countPending(count: Count): Promise<readonly PendingCount[]> {
-  const share = Math.floor(MOST_COUNTED / SHARD_COUNT);
-  const shards = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
   const found = await count(
-    shards,
-    shards.map(() => share),
+    SHARDS,
+    SHARDS.map(() => SHARE),
   );
-  const lag = sumBy(found, ({ shard }) => shard);
-  const long = shards.filter((shard) => lag.get(shard) === share);
-  const left = MOST_COUNTED - [...lag.values()].reduce((sum, n) => sum + n, 0);
-  const more = Math.floor(left / Math.max(1, long.length));
-  if (long.length === 0 || more === 0) return found;
+  const { long, limit } = longShards(sumBy(found, ({ shard }) => shard));
+  if (long.length === 0 || limit === SHARE) return found;
   const again = await count(
     long,
-    long.map(() => share + more),
+    long.map(() => limit),
   );
   return [...found.filter(({ shard }) => !long.includes(shard)), ...again];
+}
+
+/** Whether a shard may have more pending events than were counted. */
+export function isPendingCut(lag: OutboxNumbers['lag']): boolean {
+  const { long, limit } = longShards(lag);
+  return long.some((shard) => (lag.get(shard) ?? 0) >= limit);
+}
+
+/** The shards that have their share or more, and how far each of them is counted. */
+function longShards(lag: OutboxNumbers['lag']): { readonly long: readonly number[]; readonly limit: number } {
+  const long = SHARDS.filter((shard) => (lag.get(shard) ?? 0) >= SHARE);
+  const counted = [...lag.values()].reduce((sum, n) => sum + Math.min(n, SHARE), 0);
+  return { long, limit: SHARE + Math.floor((MOST_COUNTED - counted) / Math.max(1, long.length)) };
 }
 
 export function sumPending(

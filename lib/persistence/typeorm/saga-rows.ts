@@ -1,4 +1,4 @@
-import type { ClaimedSaga, SagaRow } from '../../saga/saga-storage.js';
+import type { ClaimedSaga, ListedSaga, SagaRow } from '../../saga/saga-storage.js';
 import type { JournalEntry } from '../../saga/state/journal.js';
 
 export function headersOf(text: string | null | undefined): ClaimedSaga['headers'] {
@@ -6,12 +6,12 @@ export function headersOf(text: string | null | undefined): ClaimedSaga['headers
 }
 
 /** A bigint comes as a text. */
-export interface StoredRow extends Omit<SagaRow, 'epoch'> {
-  readonly epoch: string;
-}
+type Stored<T extends ListedSaga> = Omit<T, 'epoch'> & { readonly epoch: string };
+export type StoredRow = Stored<SagaRow>;
+export type StoredListed = Stored<ListedSaga>;
 
 /** Whatever types the application has set for timestamps. */
-export function withDates(row: StoredRow): SagaRow {
+export function withDates<T extends StoredListed>(row: T): Omit<T, 'epoch'> & { readonly epoch: number } {
   const epoch = Number(row.epoch);
   return { ...row, epoch, startedAt: new Date(row.startedAt), endedAt: row.endedAt && new Date(row.endedAt) };
 }

@@ -8,7 +8,8 @@ import {
 } from '../../saga/intervention-storage.js';
 import type { AuditFilter, AuditRecord, NewAudit } from '../../saga/state/audit.js';
 import { isEnded, type SagaStatus } from '../../saga/state/saga-status.js';
-import { note, type Query } from './audit.js';
+import { note } from './audit.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import type { Tables } from './identifiers.js';
 import * as sql from './sql/admin-sql.js';
 import { requestCancelSql } from './sql/saga-sql.js';
@@ -87,9 +88,7 @@ export class TypeOrmInterventionStorage extends InterventionStorage {
   }
 
   private inTransaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    return this.settings.engine.transaction((manager) =>
-      work((text, parameters) => manager.query(text, parameters)),
-    );
+    return engineTransaction(this.settings.engine, work);
   }
 }
 

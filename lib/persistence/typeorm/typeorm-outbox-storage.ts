@@ -8,9 +8,11 @@ import {
   type PendingEvent,
   type SentFilter,
 } from '../../outbox/outbox-storage.js';
+import { CHANGED_AT_ONCE } from '../../outbox/retry-storage.js';
 import type { NewAudit } from '../../saga/state/audit.js';
 import { audited } from './audit.js';
 import { EngineConnection, type Statement } from './engine-connection.js';
+import { engineTransaction } from './engine-transaction.js';
 import { eventArrays } from './event-arrays.js';
 import { openTransaction } from './open-transaction.js';
 import {
@@ -33,6 +35,15 @@ export interface TypeOrmOutboxSettings extends TypeOrmStorageSettings {
   readonly committed: (events: readonly OutboxRecord[]) => void;
   /** For how long published events are kept; false: not at all. */
   readonly retentionMs: number | false;
+}
+
+/** A part of what is published again: how many events, and which was the last. */
+interface Republished {
+  readonly count: number;
+  readonly createdAt: string;
+  readonly lastId: string;
+  readonly leaf: number;
+  readonly place: string;
 }
 
 /** Emptying a leaf waits for nobody for longer: it is tried again later. */
@@ -132,9 +143,9 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     const leaf = tables.sentLeaf(next?.leaf ?? 0);
     const [found] = await engine.query<{ filled: boolean; young: boolean }[]>(leafSql(leaf), [retentionMs]);
     if (!found?.filled || found.young) return;
-    await engine.transaction(async (manager) => {
-      await manager.query(`SET LOCAL lock_timeout = '${TRUNCATE_LOCK_TIMEOUT_MS}ms'`);
-      await manager.query(`TRUNCATE ${leaf}`);
+    await engineTransaction(engine, async (query) => {
+      await query(`SET LOCAL lock_timeout = '${TRUNCATE_LOCK_TIMEOUT_MS}ms'`);
+      await query(`TRUNCATE ${leaf}`);
     });
   }
 
@@ -142,13 +153,18 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
     const { tables, committed } = this.settings;
     const { eventIds, destination, type, key, sentAfter, sentBefore } = filter;
     const parameters = [eventIds, destination, type, key, sentAfter, sentBefore];
-    const count = await audited(this.settings, audit, async (query) => {
-      const wanted = parameters.map((value) => value ?? null);
-      const [row] = await query<{ count: number }[]>(republishSql(tables), wanted);
-      return row?.count ?? 0;
-    });
-    committed([]);
-    return count;
+    const wanted = parameters.map((value) => value ?? null);
+    let last: Republished | undefined;
+    try {
+      return await audited(this.settings, audit, async (query, upTo) => {
+        const behind = [last?.createdAt, last?.lastId, last?.leaf, last?.place].map((value) => value ?? null);
+        const part = [...wanted, upTo, CHANGED_AT_ONCE, ...behind];
+        [last] = await query<Republished[]>(republishSql(tables), part);
+        return last?.count ?? 0;
+      });
+    } finally {
+      committed([]);
+    }
   }
 
   async numbers(): Promise<OutboxNumbers> {

@@ -1,18 +1,23 @@
-import type { DataSource, QueryRunner } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import {
+  CHANGED_AT_ONCE,
   RetryStorage,
   type BlockedKey,
   type Buried,
   type DeadLetter,
   type DeadLetterFilter,
+  type DeadLetterSlice,
+  type DeadLetterView,
   type Diverted,
   type DueRequest,
   isGone,
+  type ListedLetter,
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
 import type { NewAudit } from '../../saga/state/audit.js';
 import { audited } from './audit.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import type { Tables } from './identifiers.js';
 import { leafSpanMs } from './sent-leaves.js';
 import * as sql from './sql/retry-sql.js';
@@ -27,6 +32,8 @@ interface Settings {
 type PlacedKey = Pick<BlockedKey, 'shard' | 'destination' | 'key'>;
 
 type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
+
+type ListedRow = DeadLetterView & { readonly place: string };
 
 /** Events in trouble, in PostgreSQL. */
 export class TypeOrmRetryStorage extends RetryStorage {
@@ -84,20 +91,27 @@ export class TypeOrmRetryStorage extends RetryStorage {
   }
 
   settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
-    return this.settings.engine.transaction(async ({ queryRunner }) => {
-      if (!queryRunner) throw new Error('a transaction without a query runner');
-      await this.settleOn(queryRunner, workerId, results);
-    });
+    return engineTransaction(this.settings.engine, (query) => this.settleOn(query, workerId, results));
   }
 
   async deadLetters(filter: DeadLetterFilter, limit: number): Promise<readonly DeadLetter[]> {
     const { engine, tables } = this.settings;
     const rows = await engine.query<DeadLetter[]>(sql.deadLettersSql(tables), [...chosen(filter), limit]);
-    return rows.map((row) => ({
-      ...row,
-      createdAt: new Date(row.createdAt),
-      diedAt: new Date(row.diedAt),
-    }));
+    return rows.map(withDates);
+  }
+
+  async listDeadLetters(
+    filter: DeadLetterFilter,
+    { limit, after }: DeadLetterSlice,
+  ): Promise<readonly ListedLetter[]> {
+    const { engine, tables } = this.settings;
+    const behind = [after?.diedAt, after?.eventId, after?.destination].map((value) => value ?? null);
+    const parameters = [...chosen(filter), limit, ...behind];
+    const rows = await engine.query<ListedRow[]>(sql.listDeadLettersSql(tables), parameters);
+    return rows.map(({ place: diedAt, ...row }) => {
+      const { eventId, destination } = row;
+      return { letter: withDates(row), place: { diedAt, eventId, destination } };
+    });
   }
 
   requeue(filter: DeadLetterFilter, audit: NewAudit): Promise<number> {
@@ -113,21 +127,18 @@ export class TypeOrmRetryStorage extends RetryStorage {
     filter: DeadLetterFilter,
     audit: NewAudit,
   ): Promise<number> {
-    return audited(this.settings, audit, async (query) => {
-      const rows = await query<unknown[]>(text(this.settings.tables), chosen(filter));
-      return rows.length;
+    return audited(this.settings, audit, async (query, upTo) => {
+      const parameters = [...chosen(filter), upTo, CHANGED_AT_ONCE];
+      const [row] = await query<{ events: number }[]>(text(this.settings.tables), parameters);
+      return row?.events ?? 0;
     });
   }
 
-  private async settleOn(
-    runner: QueryRunner,
-    workerId: string,
-    results: readonly RetryResult[],
-  ): Promise<void> {
+  private async settleOn(query: Query, workerId: string, results: readonly RetryResult[]): Promise<void> {
     const { tables, retentionMs } = this.settings;
     const run = async (text: string, group: readonly RetryResult[], more: readonly unknown[] = []) => {
       if (group.length === 0) return;
-      await runner.query(text, [...placesOf(group.map(({ event }) => event)), ...more]);
+      await query(text, [...placesOf(group.map(({ event }) => event)), ...more]);
     };
     const failed = results.filter((it) => it.outcome === 'failed');
     const dead = results.filter((it) => it.outcome === 'dead');
@@ -147,7 +158,7 @@ export class TypeOrmRetryStorage extends RetryStorage {
       .filter(({ event, outcome }) => event.blocks && isGone(outcome))
       .map(({ event }) => event);
     if (heads.length === 0) return;
-    await runner.query(sql.promoteSql(tables), keysOf(heads));
+    await query(sql.promoteSql(tables), keysOf(heads));
   }
 }
 
@@ -157,6 +168,11 @@ function keysOf(keys: readonly PlacedKey[]): unknown[] {
     keys.map(({ destination }) => destination),
     keys.map(({ key }) => key),
   ];
+}
+
+/** Whatever types the application has set for timestamps. */
+function withDates<T extends DeadLetterView>(row: T): T {
+  return { ...row, createdAt: new Date(row.createdAt), diedAt: new Date(row.diedAt) };
 }
 
 function placesOf(events: readonly RetryEvent[]): unknown[] {

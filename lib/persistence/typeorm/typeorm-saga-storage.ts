@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { firstIdOf, isUuid } from '../../events/uuid-v7.js';
+import { firstIdOf, isUuid, writtenAsOurs } from '../../events/uuid-v7.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import {
   SagaStorage,
@@ -9,6 +9,7 @@ import {
   type ClaimRequest,
   type CreatedSaga,
   type LateResult,
+  type ListedSaga,
   type ListQuery,
   type HeldSaga,
   type KnownSignals,
@@ -31,6 +32,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
 import type { CommitWatch } from './commit-watch.js';
 import type { History } from './history.js';
+import { engineTransaction, type Query } from './engine-transaction.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
 import { openTransaction } from './open-transaction.js';
 import { SagaCreator } from './saga-creator.js';
@@ -39,6 +41,7 @@ import { lockKeysSql } from './sql/outbox-sql.js';
 import {
   headersOf,
   withDates,
+  type StoredListed,
   type StoredRow,
   type JournalRow,
   type SignalRow,
@@ -232,9 +235,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async reopen({ sagaId, workerId, step, text }: LateResult): Promise<ClaimedSaga | undefined> {
-    const claimed = await this.settings.engine.transaction(async ({ queryRunner }) => {
-      if (!queryRunner) throw new Error('a transaction without a query runner');
-      const on = queryRunner.query.bind(queryRunner);
+    const claimed = await engineTransaction(this.settings.engine, async (on) => {
       const [rows = []] = await this.rows<ClaimedRow[]>(on, sql.reopenSql, [sagaId, workerId]);
       for (const { epoch } of rows) await this.rows(on, sql.lateEntrySql, [sagaId, epoch, step, text]);
       return rows;
@@ -258,7 +259,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   async stranded(): Promise<readonly StrandedSagas[]> {
-    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, []);
+    const rows = await this.rows<StrandedSagas>(this.settings.engine, sql.strandedSql, [MOST_COUNTED]);
     return rows.map((row) => ({ ...row, since: new Date(row.since) }));
   }
 
@@ -294,7 +295,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     return row && withDates(row);
   }
 
-  async list(query: ListQuery): Promise<readonly SagaRow[]> {
+  async list(query: ListQuery): Promise<readonly ListedSaga[]> {
     const {
       statuses,
       name = null,
@@ -307,7 +308,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
     if (statuses.length === 0) return [];
     const parameters = [name, JSON.stringify(tags), startedAfter, startedBefore, after, limit];
     const text = (tables: Tables) => sql.listSagasSql(tables, statuses);
-    return (await this.rows<StoredRow>(this.settings.engine, text, parameters)).map(withDates);
+    return (await this.rows<StoredListed>(this.settings.engine, text, parameters)).map(withDates);
   }
 
   async ended(sagaIds: readonly string[]): Promise<readonly string[]> {
@@ -318,7 +319,8 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
 
   async journal(sagaId: string): Promise<readonly JournalEntry[]> {
     if (!isUuid(sagaId)) return [];
-    return (await this.journals([sagaId])).get(sagaId) ?? [];
+    const id = writtenAsOurs(sagaId);
+    return (await this.journals([id])).get(id) ?? [];
   }
 
   /** Input and journal, read after the claim has committed. */
@@ -369,7 +371,7 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   }
 
   private async rows<T>(
-    on: DataSource | QueryRunner['query'],
+    on: DataSource | QueryRunner['query'] | Query,
     text: (tables: Tables) => string,
     parameters: unknown[],
   ): Promise<T[]> {

@@ -1,5 +1,5 @@
 import type { SagaDefinition } from '../definition/saga-definition.js';
-import type { SagaRow } from '../saga-storage.js';
+import type { ListedSaga, SagaRow } from '../saga-storage.js';
 import { CompensationFailedError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { isEnded, type SagaStatus } from '../state/saga-status.js';
@@ -87,7 +87,7 @@ function withoutOutcome({ code, message, step }: SagaFailure): SagaFailure {
   return { code, message, ...(step !== undefined && { step }) };
 }
 
-export function snapshotOf(row: SagaRow): SagaSnapshot {
+export function snapshotOf(row: ListedSaga): SagaSnapshot {
   const { sagaId, name, version, status, tags, correlationId, startedAt, endedAt } = row;
   const error = row.error === null ? null : (JSON.parse(row.error) as SagaFailure | null);
   return {

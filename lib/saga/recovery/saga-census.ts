@@ -12,7 +12,7 @@ export interface SagaCensusSettings {
 }
 
 const NUMBERS_INTERVAL_MS = 5_000;
-/** It is counted exactly, which takes longer. */
+/** It may look at every saga that goes on, which takes longer. */
 const STRANDED_INTERVAL_MS = 30_000;
 
 /** Counts the sagas that somebody may have to look at, in one process of the cluster. */

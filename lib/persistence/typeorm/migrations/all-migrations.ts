@@ -8,6 +8,7 @@ import { suspectsAndSentEvents } from './0006-suspects-and-sent-events.js';
 import { inbox } from './0007-inbox.js';
 import { audit } from './0008-audit.js';
 import { sagaHeaders } from './0009-saga-headers.js';
+import { auditTarget } from './0010-audit-target.js';
 import type { Migration } from './migration.js';
 
 /** Every migration, oldest first. */
@@ -21,6 +22,7 @@ export const ALL_MIGRATIONS: readonly Migration[] = [
   inbox,
   audit,
   sagaHeaders,
+  auditTarget,
 ];
 
 /** The table that says which migrations a schema has. */

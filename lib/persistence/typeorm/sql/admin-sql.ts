@@ -34,9 +34,9 @@ export const forgetEndSql = (t: Tables) =>
 export const auditSql = (t: Tables) => `
 INSERT INTO ${t.audit} (actor, action, target, reason, before, after) VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb)`;
 
-/** The latest first: by the primary key backwards, of one target by its index. */
+/** The latest first: by the primary key backwards, of one target by an index, which holds the beginning of it. */
 export const auditsSql = (t: Tables) => `
 SELECT id, at, actor, action, target, reason, before, after FROM ${t.audit}
-WHERE ($1::text IS NULL OR target = $1) AND ($2::text IS NULL OR actor = $2) AND ($3::text IS NULL OR action = $3)
+WHERE ($1::text IS NULL OR left(target, 100) = left($1, 100) AND target = $1) AND ($2::text IS NULL OR actor = $2) AND ($3::text IS NULL OR action = $3)
   AND ($4::bigint IS NULL OR id < $4)
 ORDER BY id DESC LIMIT $5`;

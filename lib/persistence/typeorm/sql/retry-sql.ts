@@ -126,39 +126,73 @@ const chosen = (
 const DEAD = chosen('died_at');
 const PARKED = `d.parked_at IS NOT NULL AND ${chosen('parked_at')}`;
 
-export const deadLettersSql = (t: Tables) => {
-  const letter = `d.event_id AS "eventId", d.destination, d.type, d.key, d.payload, d.headers, d.reason, d.attempts,
-  d.created_at AS "createdAt"`;
-  return `
-(SELECT ${letter}, d.died_at AS "diedAt", false AS parked FROM ${t.deadLetter} d
- WHERE ${DEAD} ORDER BY d.died_at DESC, d.event_id LIMIT $7)
-UNION ALL
-(SELECT ${letter}, d.parked_at, true FROM ${t.retry} d WHERE ${PARKED} ORDER BY d.parked_at DESC, d.event_id LIMIT $7)
-ORDER BY "diedAt" DESC, "eventId" LIMIT $7`;
+type DeathColumn = 'died_at' | 'parked_at';
+
+const LETTER = `d.event_id AS "eventId", d.destination, d.type, d.key, d.reason, d.attempts, d.created_at AS "createdAt"`;
+
+/** Each kind by the index on its time, backwards. */
+const lettersSql = (
+  t: Tables,
+  more: (diedAt: DeathColumn) => string,
+  behind: (diedAt: DeathColumn) => string = () => 'true',
+) => {
+  const part = (table: string, diedAt: DeathColumn, wanted: string) => `
+(SELECT ${LETTER}, d.${diedAt} AS "diedAt", ${diedAt === 'parked_at'} AS parked, ${more(diedAt)} FROM ${table} d
+ WHERE ${wanted} AND ${behind(diedAt)} ORDER BY d.${diedAt} DESC, d.event_id, d.destination LIMIT $7)`;
+  return `${part(t.deadLetter, 'died_at', DEAD)} UNION ALL ${part(t.retry, 'parked_at', PARKED)}
+ORDER BY "diedAt" DESC, "eventId", destination LIMIT $7`;
 };
+
+export const deadLettersSql = (t: Tables) => lettersSql(t, () => 'd.payload, d.headers');
+
+/** Parameters 8 to 10: when the last letter of the page before died, its event id and destination. */
+export const listDeadLettersSql = (t: Tables) =>
+  lettersSql(
+    t,
+    (diedAt) => `to_char(d.${diedAt} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS place`,
+    (diedAt) => `($8::timestamptz IS NULL OR d.${diedAt} <= $8
+  AND (d.${diedAt} < $8 OR (d.event_id, d.destination) > ($9::uuid, $10::text)))`,
+  );
 
 /** An event that was refused in its only attempt was delivered to nobody: its age begins anew for those who judge it. */
 const RESTAMPED = `CASE WHEN reason LIKE 'rejected:%' AND attempts = 1 THEN clock_timestamp() ELSE stamped_at END`;
 
+/**
+ * The oldest of both kinds, parameter 8 at most, of those that were there at the time of parameter 7. Who waits for the lock of one
+ * that another operator has just taken gets the next one in its place.
+ */
+const oldest = (t: Tables) => `dead AS MATERIALIZED (
+  SELECT d.event_id, d.destination FROM ${t.deadLetter} d WHERE ${DEAD} AND d.died_at <= $7::timestamptz
+  ORDER BY d.died_at, d.event_id LIMIT $8::bigint FOR UPDATE),
+parked AS MATERIALIZED (
+  SELECT d.shard, d.seq FROM ${t.retry} d WHERE ${PARKED} AND d.parked_at <= $7::timestamptz
+  ORDER BY d.parked_at, d.event_id LIMIT $8::bigint - (SELECT count(*) FROM dead) FOR UPDATE)`;
+const IS_DEAD = 'd.event_id = dead.event_id AND d.destination = dead.destination';
+const IS_PARKED = 'd.shard = parked.shard AND d.seq = parked.seq';
+const count = (...parts: readonly string[]) =>
+  `SELECT (${parts.map((part) => `(SELECT count(*) FROM ${part})`).join(' + ')})::int AS events`;
+
 /** Dead ones do not block their keys, nor are they blocked: they have lost their place. Parked ones have kept it. */
 export const requeueSql = (t: Tables) => `
-WITH chosen AS (DELETE FROM ${t.deadLetter} d WHERE ${DEAD} RETURNING d.*),
+WITH ${oldest(t)},
+chosen AS (DELETE FROM ${t.deadLetter} d USING dead WHERE ${IS_DEAD} RETURNING d.*),
 back AS (
   INSERT INTO ${t.retry} (${COPY}, stamped_at, reason, attempts, blocks, next_at)
-  SELECT ${COPY}, ${RESTAMPED}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING event_id),
+  SELECT ${COPY}, ${RESTAMPED}, 'requeued', 0, false, clock_timestamp() FROM chosen ORDER BY died_at RETURNING 1),
 freed AS (
   UPDATE ${t.retry} d SET stamped_at = ${RESTAMPED}, parked_at = NULL, next_at = clock_timestamp(), attempts = 0, reason = 'requeued'
-  WHERE ${PARKED} RETURNING event_id)
-SELECT event_id FROM back UNION ALL SELECT event_id FROM freed`;
+  FROM parked WHERE ${IS_PARKED} RETURNING 1)
+${count('back', 'freed')}`;
 
 /** The next event of a parked key is due. */
 export const discardSql = (t: Tables) => `
-WITH dead AS (DELETE FROM ${t.deadLetter} d WHERE ${DEAD} RETURNING event_id),
-freed AS (DELETE FROM ${t.retry} d WHERE ${PARKED} RETURNING event_id, shard, destination, key, seq),
+WITH ${oldest(t)},
+forgotten AS (DELETE FROM ${t.deadLetter} d USING dead WHERE ${IS_DEAD} RETURNING 1),
+freed AS (DELETE FROM ${t.retry} d USING parked WHERE ${IS_PARKED} RETURNING d.shard, d.destination, d.key, d.seq),
 next AS (
   UPDATE ${t.retry} r SET next_at = clock_timestamp() FROM freed, LATERAL (
     SELECT shard, seq FROM ${t.retry} f
     WHERE f.blocks AND f.shard = freed.shard AND f.destination = freed.destination AND f.key = freed.key
       AND f.seq > freed.seq ORDER BY f.seq LIMIT 1) first
   WHERE r.shard = first.shard AND r.seq = first.seq AND r.next_at IS NULL AND r.parked_at IS NULL)
-SELECT event_id FROM dead UNION ALL SELECT event_id FROM freed`;
+${count('forgotten', 'freed')}`;

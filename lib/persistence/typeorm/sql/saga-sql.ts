@@ -140,7 +140,7 @@ SELECT status, count(*)::int AS count FROM (
   UNION ALL (SELECT status FROM ${t.instance} WHERE status IN (${CLAIMABLE}) LIMIT $1)
   UNION ALL (SELECT status FROM ${t.instance} WHERE status IN ('failed', 'parked') LIMIT $1)) s GROUP BY status`;
 
-/** Looks at sagas only when there is a definition that no living worker has. */
+/** Looks at sagas only when there is a definition that no living worker has; at most at $1: without workers it is every saga. */
 export const strandedSql = (t: Tables) => `
 WITH unworked AS MATERIALIZED (
   SELECT d.name, d.version, d.hash FROM ${t.definition} d WHERE NOT EXISTS (
@@ -148,9 +148,10 @@ WITH unworked AS MATERIALIZED (
     WHERE NOT w.dead AND w.heartbeat_at > clock_timestamp() - w.lease_ms * interval '1 millisecond'
       AND v.name = d.name AND v.version = d.version AND (v.hash IS NULL OR v.hash = d.hash))
 )
-SELECT i.name, i.version, i.definition AS hash, count(*)::int AS count, min(i.started_at) AS since
-FROM unworked u JOIN ${t.instance} i ON i.name = u.name AND i.version = u.version AND i.definition = u.hash
-WHERE i.status IN (${CLAIMABLE}, 'waiting')
+SELECT name, version, hash, count(*)::int AS count, min(started_at) AS since FROM (
+  SELECT u.name, u.version, u.hash, i.started_at
+  FROM unworked u JOIN ${t.instance} i ON i.name = u.name AND i.version = u.version AND i.definition = u.hash
+  WHERE i.status IN (${CLAIMABLE}, 'waiting') LIMIT $1) s
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
 
 /**
@@ -206,10 +207,10 @@ WHERE i.id IS NULL OR i.status IN ('completed', 'compensated', 'failed', 'parked
 
 const SAGA_ROW = `i.id AS "sagaId", i.name, i.version, i.definition, i.status, i.epoch, i.tags,
   i.cancel_requested_at IS NOT NULL AS "cancelRequested", i.correlation_id AS "correlationId", i.launch,
-  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.results, p.error`;
+  i.started_at AS "startedAt", i.ended_at AS "endedAt", p.error`;
 
 export const findSagaSql = (t: Tables) => `
-SELECT ${SAGA_ROW} FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
+SELECT ${SAGA_ROW}, p.results FROM ${t.instance} i JOIN ${t.payload} p ON p.saga_id = i.id WHERE i.id = $1`;
 
 /**
  * Sagas, the newest first, by the primary key backwards; those that are stuck by an index of their own, which the planner

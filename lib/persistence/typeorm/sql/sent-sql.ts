@@ -17,13 +17,24 @@ export const leafSql = (leaf: string) => `
 SELECT EXISTS (SELECT FROM ${leaf}) AS filled, EXISTS (
   SELECT FROM ${leaf} WHERE sent_at > clock_timestamp() - $1::float8 * interval '1 millisecond') AS young`;
 
-/** Behind everything that is pending, in the order in which they were written first. */
+/** One that was tried again has no id any more. The rest tells apart what was published several times. */
+const WRITTEN = `s.created_at, coalesce(s.id, 9223372036854775807), s.leaf, s.ctid`;
+
+/**
+ * Behind everything that is pending, in the order in which they were written first. Parameter 7: only what was published by then;
+ * 8: at most so many; 9 to 12: behind the last one of the part before, as this part tells its own.
+ */
 export const republishSql = (t: Tables) => `
-WITH again AS (
-INSERT INTO ${t.outbox} (${EVENT_COLUMNS}, created_at)
-SELECT ${EVENT_COLUMNS}, created_at FROM ${t.sent} s
+WITH chosen AS MATERIALIZED (
+SELECT s.*, row_number() OVER (ORDER BY ${WRITTEN}) AS n, s.created_at::text AS "createdAt",
+  coalesce(s.id, 9223372036854775807)::text AS "lastId", s.ctid::text AS place FROM ${t.sent} s
 WHERE ($1::uuid[] IS NULL OR s.event_id = ANY($1)) AND ($2::text IS NULL OR s.destination = $2)
   AND ($3::text IS NULL OR s.type = $3) AND ($4::text IS NULL OR s.key = $4)
   AND ($5::timestamptz IS NULL OR s.sent_at > $5) AND ($6::timestamptz IS NULL OR s.sent_at < $6)
-ORDER BY s.created_at, s.id RETURNING 1)
-SELECT count(*)::int AS count FROM again`;
+  AND s.sent_at <= $7::timestamptz
+  AND ($9::timestamptz IS NULL OR (${WRITTEN}) > ($9, $10::bigint, $11::smallint, $12::tid))
+ORDER BY ${WRITTEN} LIMIT $8::bigint),
+again AS (
+INSERT INTO ${t.outbox} (${EVENT_COLUMNS}, created_at)
+SELECT ${EVENT_COLUMNS}, created_at FROM chosen ORDER BY n RETURNING 1)
+SELECT (SELECT count(*)::int FROM again) AS count, "createdAt", "lastId", leaf, place FROM chosen ORDER BY n DESC LIMIT 1`;
