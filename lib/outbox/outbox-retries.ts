@@ -33,6 +33,8 @@ export interface OutboxRetrySettings {
 /** Keys tried in one round, and events of each. */
 const ROUND_LIMIT = 100;
 const INTERVAL_MS = 250;
+/** What is known of blocked keys is not believed for longer. */
+const RELOAD_MS = 10_000;
 /** An event that was on its way so often when its publisher died goes alone from then on. */
 const DEATHS_UNTIL_ALONE = 2;
 
@@ -44,6 +46,7 @@ export class OutboxRetries {
   private readonly blocked = new BlockedKeys();
   private owned: readonly number[] = [];
   private nextAt = -Infinity;
+  private loadedAt = -Infinity;
   /** An event of the side table may have killed the last owner of a shard. */
   private wary = false;
 
@@ -57,17 +60,26 @@ export class OutboxRetries {
   /** Nothing of the owned shards is on its way: what is blocked there is read anew. */
   async own(shards: readonly number[], unclean: boolean): Promise<void> {
     this.wary ||= unclean;
-    // What an operator has decided of a parked key, somewhere else, is not told.
-    if (shards.join() === this.owned.join() && !this.blocked.anyParked) return;
+    if (shards.join() === this.owned.join() && !this.doubtful) return;
     this.blocked.forget();
     if (shards.length > 0) await this.load(shards);
     this.owned = shards;
   }
 
-  /** What was moved behind a parked event in the moment in which an operator discarded that waits for nothing. */
+  /**
+   * What an operator has decided of a parked key, somewhere else, is not told. Whatever else makes a key wait for an event
+   * that is gone must not last.
+   */
+  private get doubtful(): boolean {
+    if (this.blocked.anyParked) return true;
+    return this.blocked.any && this.settings.clock.monotonic() - this.loadedAt >= RELOAD_MS;
+  }
+
+  /** What was moved behind an event in the moment in which somebody else removed that waits for nothing. */
   private async load(shards: readonly number[]): Promise<void> {
-    const { storage } = this.settings;
+    const { storage, clock } = this.settings;
     const keys = await storage.blockedKeys(shards);
+    this.loadedAt = clock.monotonic();
     this.blocked.load(keys);
     const stalled = keys.filter((key) => key.stalled);
     if (stalled.length === 0) return;

@@ -117,6 +117,19 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
+    name: 'keeps an event that a worker published which has lost its shard: who has it now counts on it',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert(OWNER, [failed(first), behind(second)]);
+      const [head] = await due(storage, key);
+      if (!head) throw new Error('it is due');
+      await storage.retries.settle(unique('frozen'), [{ event: head, outcome: 'published' }]);
+      assert.deepEqual(ids(await due(storage, key)), ids([first, second]));
+    },
+  },
+  {
     name: 'waits for the next attempt of an event that failed again, and counts its attempts',
     async run(storage) {
       const key = unique('key');

@@ -905,6 +905,22 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  it('a key whose waiting event somebody else has removed is not stuck, though nothing is parked', async () => {
+    const destination = new ScriptedDestination(({ type }) => (type === 'gone' ? LATER : OK));
+    const { worker, write, left, waiting, database, clock } = relay(destination);
+    write({ type: 'gone', key: NORTH });
+    worker.start();
+    await settled();
+    expect(waiting()).toEqual(['gone']);
+    database.retries.clear();
+    write({ type: 'after', key: NORTH });
+    await clock.advance(2_000);
+    expect(waiting()).toEqual(['after']);
+    await clock.advance(9_500);
+    expect([left(), destination.items.at(-1)?.type]).toEqual([[], 'after']);
+    await worker.stop();
+  });
+
   it('lets a parked key go on whose event was discarded somewhere else', async () => {
     const destination = new ScriptedDestination(({ type }) => (type === 'poison' ? LATER : OK));
     const { worker, write, left, trouble, dead, clock } = relay(destination, 100, { onPoison: 'park-key' });

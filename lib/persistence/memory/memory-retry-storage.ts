@@ -87,11 +87,11 @@ export class MemoryRetryStorage extends RetryStorage {
     );
   }
 
-  settle(_workerId: string, results: readonly RetryResult[]): Promise<void> {
-    const { retries } = this.database;
+  settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
+    const { retries, shardOwners } = this.database;
     for (const result of results) {
       const row = retries.get(result.event.seq);
-      if (!row) continue;
+      if (!row || shardOwners[row.event.shard] !== workerId) continue;
       if (result.outcome === 'failed') {
         const { attempts, reason, nextInMs } = result.failure;
         Object.assign(row, { attempts, reason, nextAt: this.clock.monotonic() + nextInMs });

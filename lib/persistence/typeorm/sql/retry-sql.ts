@@ -78,14 +78,17 @@ export const arriveSql = (t: Tables) => `
 UPDATE ${t.retry} r SET flights = 0 FROM unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
 WHERE r.shard = k.shard AND r.seq = k.seq AND flights > 0`;
 
-export const publishedSql = (t: Tables) => `
+const published = (t: Tables) => `
 DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
-WHERE r.shard = k.shard AND r.seq = k.seq`;
+WHERE r.shard = k.shard AND r.seq = k.seq AND r.shard IN (SELECT shard FROM owned)`;
+
+/** Not for who has lost the shard: its new owner counts on them. It publishes them again. */
+export const publishedSql = (t: Tables) => `WITH ${owned(t, '$3')} ${published(t)}`;
 
 /** And keeps them among the published ones. */
 export const publishedAndKeptSql = (t: Tables) => `
-WITH gone AS (${publishedSql(t)} RETURNING r.*)
-${keepSql(t, '$3', 'NULL')}`;
+WITH ${owned(t, '$3')}, gone AS (${published(t)} RETURNING r.*)
+${keepSql(t, '$4', 'NULL')}`;
 
 /** A key waits for an operator. */
 export const parkedSql = (t: Tables) => `
