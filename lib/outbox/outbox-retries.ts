@@ -207,23 +207,24 @@ export class OutboxRetries {
       events.map((event, index) => ({ event, outcome: outcomes[index] })),
       ({ event }) => (event.blocks ? event.key : event.eventId),
     );
+    const parks = this.settings.onPoison === 'park-key';
     return [...byKey.values()].flatMap((line) => {
       const results: RetryResult[] = [];
       let failed = false;
       for (const { event, outcome } of line) {
-        if (outcome?.status === 'ok') results.push({ event, outcome: 'published' });
-        else if (outcome?.status === 'rejected')
-          results.push(this.giveUp(event, `rejected: ${outcome.reason}`));
-        // Those behind the first that failed have not had an attempt of their own.
-        else if (outcome && !failed) results.push(this.failedResult(event, outcome.reason));
-        failed ||=
-          outcome === undefined || outcome.status === 'retryable' || results.at(-1)?.outcome === 'parked';
+        const holdsUp = outcome?.status !== 'ok' && (parks || outcome?.status !== 'rejected');
+        // Those behind the first that failed have not had an attempt of their own, and only one event of a key is parked.
+        if (outcome && !(failed && holdsUp)) results.push(this.resultOf(event, outcome));
+        failed ||= holdsUp;
       }
       return results;
     });
   }
 
-  private failedResult(event: RetryEvent, reason: string): RetryResult {
+  private resultOf(event: RetryEvent, outcome: PublishOutcome): RetryResult {
+    if (outcome.status === 'ok') return { event, outcome: 'published' };
+    const { reason } = outcome;
+    if (outcome.status === 'rejected') return this.giveUp(event, `rejected: ${reason}`);
     if (event.attempts + 1 >= this.settings.policy.maxAttempts)
       return this.giveUp(event, `exhausted: ${reason}`);
     return { event, outcome: 'failed', failure: this.failureOf(event.attempts, reason) };

@@ -890,6 +890,24 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  it('parks no second event of a key: what an operator decides of one does not release another', async () => {
+    let answer: PublishOutcome = LATER;
+    const destination = new ScriptedDestination(() => answer);
+    const { worker, write, left, trouble, dead, clock } = relay(destination, 100, { onPoison: 'park-key' });
+    write({ type: 'a', key: NORTH }, { type: 'b', key: NORTH });
+    worker.start();
+    await settled();
+    answer = { status: 'rejected', reason: 'no' };
+    await clock.advance(5_000);
+    expect(await dead()).toMatchObject([{ type: 'a', parked: true, attempts: 2 }]);
+    answer = OK;
+    expect(await trouble.requeue({ type: 'a' }, auditOf('requeue', '', {}))).toBe(1);
+    await clock.advance(2_000);
+    expect(left()).toEqual([]);
+    expect(destination.items.slice(-2).map(({ type }) => type)).toEqual(['a', 'b']);
+    await worker.stop();
+  });
+
   it('an event of a parked key that was discarded a moment before is not stuck', async () => {
     let poison = true;
     const destination = new ScriptedDestination(() => (poison ? { status: 'rejected', reason: 'no' } : OK));

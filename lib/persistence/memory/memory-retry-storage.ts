@@ -75,7 +75,13 @@ export class MemoryRetryStorage extends RetryStorage {
       )
       .slice(0, limit);
     const keys = new Set(heads.filter(({ blocks }) => blocks).map(({ event }) => keyOf(event)));
-    const due = this.rows.filter((row) => (row.blocks ? keys.has(keyOf(row.event)) : heads.includes(row)));
+    const held = new Set<string>();
+    const due = this.rows.filter((row) => {
+      if (!row.blocks) return heads.includes(row);
+      const key = keyOf(row.event);
+      if (row.parkedAt) held.add(key);
+      return keys.has(key) && !held.has(key);
+    });
     return Promise.resolve(
       due.map(({ event: { id: _, ...event }, seq, blocks, attempts }) => ({
         ...event,
