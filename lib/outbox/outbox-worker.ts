@@ -163,10 +163,18 @@ export class OutboxWorker {
     if (this.breakers.takeHalfOpen()) await this.startOver();
     const ahead = this.ahead ?? (await this.beginRead());
     this.ahead = undefined;
-    if (!ahead) return retried > 0;
+    if (!ahead) return (await this.unwatch()) || retried > 0;
     const read = this.position.accept(await ahead.read, ahead.request);
     const more = read.length === 0 ? await this.foundNothing(ahead) : await this.relayBatch(read);
     return more || retried > 0;
+  }
+
+  /** A shard in focus that takes no more events is not read, and its retries would wait for ever for the end of the suspicion. */
+  private async unwatch(): Promise<boolean> {
+    const { suspicions } = this.settings;
+    const { focus } = suspicions;
+    if (focus) await suspicions.acquit([focus.shard]);
+    return focus !== undefined;
   }
 
   /** @returns whether to look again at once */

@@ -779,6 +779,27 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  function fill({ database }: Pick<ReturnType<typeof relay>, 'database'>) {
+    const place = { shard: shardOf(NORTH), key: NORTH };
+    for (let n = 0; n <= 10_000; n++) {
+      const event = pendingEvent(n, { ...place, type: 'waiting' });
+      const nextAt = n === 0 ? 0 : undefined;
+      database.addRetry({ event, attempts: 1, reason: 'busy', blocks: true, nextAt, parkedAt: undefined });
+    }
+  }
+
+  it('a shard under suspicion that takes no more events stops neither itself nor the others', async () => {
+    const suspects = new MemorySuspectStorage();
+    suspects.suspects = () => Promise.resolve([{ shard: shardOf(NORTH), level: 2 }]);
+    const parts = relay(new ScriptedDestination(), 5_000, { suspects });
+    fill(parts);
+    parts.write({ type: 'new', key: NORTH }, { type: 'other', key: SOUTH });
+    parts.worker.start();
+    await parts.clock.advance(5_000);
+    expect(parts.left()).toHaveLength(0);
+    await parts.worker.stop();
+  });
+
   it('makes a dead letter at once of what its destination will never take', async () => {
     const destination = new ScriptedDestination(({ type }) =>
       type === 'huge' ? { status: 'rejected', reason: 'too large' } : OK,
