@@ -256,6 +256,20 @@ describe('CircuitBreakers', () => {
     expect([breakers.close('audit'), breakers.close('audit')]).toEqual([true, false]);
     expect(breakers.trip('audit')).toBe(1);
   });
+
+  it('one that gets no events when its pause is over does not count as unreached, and is forgotten after ten seconds', async () => {
+    const clock = new FakeClock();
+    const breakers = new CircuitBreakers(clock);
+    breakers.trip('audit');
+    expect(breakers.nothingSince).toBe(0);
+    await clock.advance(100);
+    expect([breakers.takeHalfOpen(), breakers.nothingSince]).toEqual([true, undefined]);
+    await clock.advance(9_999);
+    expect(breakers.takeIdle()).toEqual([]);
+    await clock.advance(1);
+    expect([breakers.takeIdle(), breakers.takeIdle()]).toEqual([['audit'], []]);
+    expect(breakers.trip('audit')).toBe(1);
+  });
 });
 
 /** A broker that answers as it is told and keeps what it was given. */
@@ -1047,6 +1061,22 @@ describe('OutboxWorker', () => {
       destination.down = false;
       await clock.advance(15_000);
       expect([owns(), onDuty, left()]).toEqual([16, [false, true], []]);
+      await worker.stop();
+    });
+
+    it('stays after that when others have published its events, and its circuit ends', async () => {
+      const closed: string[] = [];
+      const stop = SagazTelemetry.subscribe('outbox.circuit-closed', ({ destination }) => {
+        closed.push(destination);
+      });
+      const { clock, owns, onDuty, database, log, worker } = setUp(true);
+      await clock.advance(16_000);
+      expect([onDuty, closed]).toEqual([[false], []]);
+      database.events.clear();
+      await clock.advance(60_000);
+      expect([owns(), onDuty, closed]).toEqual([16, [false, true], ['default']]);
+      expect(log.lines.filter((line) => line.includes('others relay'))).toHaveLength(1);
+      stop();
       await worker.stop();
     });
 
