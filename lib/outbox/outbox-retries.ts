@@ -47,6 +47,8 @@ export class OutboxRetries {
   private owned: readonly number[] = [];
   private nextAt = -Infinity;
   private loadedAt = -Infinity;
+  /** Overfull shards that were told of. */
+  private paused: readonly number[] = [];
   /** An event of the side table may have killed the last owner of a shard. */
   private wary = false;
 
@@ -64,6 +66,7 @@ export class OutboxRetries {
     this.blocked.forget();
     if (shards.length > 0) await this.load(shards);
     this.owned = shards;
+    this.tellPaused();
   }
 
   /**
@@ -197,6 +200,7 @@ export class OutboxRetries {
       if (result.outcome === 'parked') this.blocked.park();
       if ('reason' in result) this.tellDead(result.event, result.reason);
     }
+    this.tellPaused();
     // The next events of their keys are due at once.
     if (gone.length > 0) this.nextAt = -Infinity;
     return gone.length;
@@ -243,18 +247,24 @@ export class OutboxRetries {
 
   private async divert(events: readonly Diverted[]): Promise<void> {
     await this.settings.storage.divert(this.settings.identity.id, events);
-    const before = new Set(this.overfull);
     for (const { event, failure } of events) {
       this.blocked.add(event);
       if (failure && failure.nextInMs === undefined) this.blocked.park();
     }
-    const paused = this.overfull.filter((shard) => !before.has(shard));
-    for (const shard of paused) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
+    this.tellPaused();
     const failed = events.filter(({ failure }) => failure?.nextInMs !== undefined);
     for (const [destination, group] of groupBy(failed, ({ event }) => event.destination)) {
       const { reason = '' } = group[0]?.failure ?? {};
       this.settings.telemetry.emit('outbox.retrying', () => ({ destination, count: group.length, reason }));
     }
+  }
+
+  /** Of each shard that has become full since this was called last. */
+  private tellPaused(): void {
+    const told = this.paused;
+    this.paused = this.overfull;
+    for (const shard of this.paused)
+      if (!told.includes(shard)) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
   }
 
   private tellDead({ eventId, type, destination }: Omit<PendingEvent, 'id'>, reason: string): void {

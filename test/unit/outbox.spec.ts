@@ -802,6 +802,17 @@ describe('OutboxWorker', () => {
     }
   }
 
+  it('says once that a shard takes no more events, also when it was full before this process had it', async () => {
+    const destination = new ScriptedDestination(() => LATER);
+    const { worker, clock, log, database } = relay(destination, 5_000);
+    fill({ database });
+    for (const row of database.retries.values()) if (row.nextAt === 0) row.nextAt = 3_600_000;
+    worker.start();
+    await clock.advance(30_000);
+    expect(log.lines.filter((line) => line.includes('shard-paused'))).toHaveLength(1);
+    await worker.stop();
+  });
+
   it('a shard under suspicion that takes no more events stops neither itself nor the others', async () => {
     const suspects = new MemorySuspectStorage();
     suspects.suspects = () => Promise.resolve([{ shard: shardOf(NORTH), level: 2 }]);
