@@ -164,11 +164,13 @@ export class OutboxRetries {
   private async depart(events: readonly RetryEvent[]): Promise<readonly RetryEvent[]> {
     const { storage, identity } = this.settings;
     const deadly = events.find(({ flights }) => flights >= DEATHS_UNTIL_ALONE);
-    if (deadly && deadly.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
-      await this.settle([this.giveUp(deadly, KILLER)]);
+    // Those before it in its key come first: it must not overtake them.
+    const alone = deadly?.blocks ? events.find((event) => event.blocks && isSameKey(event, deadly)) : deadly;
+    if (alone && alone.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
+      await this.settle([this.giveUp(alone, KILLER)]);
       return [];
     }
-    const going = deadly ? [deadly] : events;
+    const going = alone ? [alone] : events;
     if (going.length > 0) await storage.depart(identity.id, going);
     return going;
   }
@@ -270,6 +272,10 @@ export class OutboxRetries {
   private tellDead({ eventId, type, destination }: Omit<PendingEvent, 'id'>, reason: string): void {
     this.settings.telemetry.emit('outbox.dead-lettered', () => ({ eventId, type, destination, reason }));
   }
+}
+
+function isSameKey(a: RetryEvent, b: RetryEvent): boolean {
+  return a.shard === b.shard && a.destination === b.destination && a.key === b.key;
 }
 
 /** The first of each key, and all that hold up nobody. */

@@ -825,6 +825,25 @@ describe('OutboxWorker', () => {
     await parts.worker.stop();
   });
 
+  it('an event that may have killed its publisher does not overtake an earlier one of its key', async () => {
+    const suspects = new MemorySuspectStorage();
+    suspects.suspects = () => Promise.resolve([{ shard: shardOf(NORTH), level: 1 }]);
+    const destination = new ScriptedDestination();
+    const { worker, database, trouble, left, clock } = relay(destination, 100, { suspects });
+    const due = trouble.due.bind(trouble);
+    trouble.due = async (request) =>
+      (await due(request)).map((event) => ({ ...event, flights: event.type === 'second' ? 2 : 0 }));
+    for (const [n, type] of ['first', 'second'].entries()) {
+      const event = pendingEvent(n, { shard: shardOf(NORTH), key: NORTH, type });
+      const nextAt = n === 0 ? 0 : undefined;
+      database.addRetry({ event, attempts: 1, reason: 'busy', blocks: true, nextAt, parkedAt: undefined });
+    }
+    worker.start();
+    await clock.advance(2_000);
+    expect([destination.batches, left()]).toEqual([[['first'], ['second']], []]);
+    await worker.stop();
+  });
+
   it('makes a dead letter at once of what its destination will never take', async () => {
     const destination = new ScriptedDestination(({ type }) =>
       type === 'huge' ? { status: 'rejected', reason: 'too large' } : OK,
