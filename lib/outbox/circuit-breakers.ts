@@ -2,6 +2,7 @@ import type { Clock } from '../runtime/clock.js';
 import { backOffMs, type BackOff } from '../runtime/back-off.js';
 
 const PAUSES: BackOff = { initialInterval: 100, multiplier: 2, maxInterval: 5_000, jitter: 'none' };
+const IDLE_MS = 10_000;
 
 interface Circuit {
   readonly until: number;
@@ -13,8 +14,8 @@ interface Circuit {
 /** Destinations that are down, and until when they are left alone: longer after each failure in a row. */
 export class CircuitBreakers {
   private readonly circuits = new Map<string, Circuit>();
-  /** Destinations whose pause is over and that were not tried since. */
-  private readonly halfOpen = new Set<string>();
+  /** Destinations whose pause is over and that were not tried since; with the time at which that was said. */
+  private readonly halfOpen = new Map<string, number>();
   private reachedAt = -Infinity;
 
   constructor(private readonly clock: Clock) {}
@@ -31,8 +32,19 @@ export class CircuitBreakers {
   takeHalfOpen(): boolean {
     const now = this.clock.monotonic();
     const ready = [...this.open].filter((name) => (this.circuits.get(name)?.until ?? now) <= now);
-    for (const name of ready) this.halfOpen.add(name);
+    for (const name of ready) this.halfOpen.set(name, now);
     return ready.length > 0;
+  }
+
+  /** Forgets destinations that nothing has waited for since their pause ended: others may have had their events. @returns them */
+  takeIdle(): readonly string[] {
+    const before = this.clock.monotonic() - IDLE_MS;
+    const idle = [...this.halfOpen].filter(([, since]) => since <= before).map(([name]) => name);
+    for (const name of idle) {
+      this.halfOpen.delete(name);
+      this.circuits.delete(name);
+    }
+    return idle;
   }
 
   /** @returns how many failures in a row that makes */
@@ -47,9 +59,10 @@ export class CircuitBreakers {
     return failures;
   }
 
-  /** Since when no destination at all was reached; undefined when none is down. */
+  /** Since when no destination at all was reached; undefined when none is down. One that was not tried of late does not count. */
   get nothingSince(): number | undefined {
-    const since = [...this.circuits.values()].map((circuit) => circuit.since);
+    const { open } = this;
+    const since = [...this.circuits].filter(([name]) => open.has(name)).map(([, circuit]) => circuit.since);
     return since.length === 0 ? undefined : Math.max(this.reachedAt, Math.min(...since));
   }
 

@@ -33,6 +33,8 @@ export interface OutboxRetrySettings {
 /** Keys tried in one round, and events of each. */
 const ROUND_LIMIT = 100;
 const INTERVAL_MS = 250;
+/** What is known of blocked keys is not believed for longer. */
+const RELOAD_MS = 10_000;
 /** An event that was on its way so often when its publisher died goes alone from then on. */
 const DEATHS_UNTIL_ALONE = 2;
 
@@ -44,6 +46,9 @@ export class OutboxRetries {
   private readonly blocked = new BlockedKeys();
   private owned: readonly number[] = [];
   private nextAt = -Infinity;
+  private loadedAt = -Infinity;
+  /** Overfull shards that were told of. */
+  private paused: readonly number[] = [];
   /** An event of the side table may have killed the last owner of a shard. */
   private wary = false;
 
@@ -57,17 +62,27 @@ export class OutboxRetries {
   /** Nothing of the owned shards is on its way: what is blocked there is read anew. */
   async own(shards: readonly number[], unclean: boolean): Promise<void> {
     this.wary ||= unclean;
-    // What an operator has decided of a parked key, somewhere else, is not told.
-    if (shards.join() === this.owned.join() && !this.blocked.anyParked) return;
+    if (shards.join() === this.owned.join() && !this.doubtful) return;
     this.blocked.forget();
     if (shards.length > 0) await this.load(shards);
     this.owned = shards;
+    this.tellPaused();
   }
 
-  /** What was moved behind a parked event in the moment in which an operator discarded that waits for nothing. */
+  /**
+   * What an operator has decided of a parked key, somewhere else, is not told. Whatever else makes a key wait for an event
+   * that is gone must not last.
+   */
+  private get doubtful(): boolean {
+    if (this.blocked.anyParked) return true;
+    return this.blocked.any && this.settings.clock.monotonic() - this.loadedAt >= RELOAD_MS;
+  }
+
+  /** What was moved behind an event in the moment in which somebody else removed that waits for nothing. */
   private async load(shards: readonly number[]): Promise<void> {
-    const { storage } = this.settings;
+    const { storage, clock } = this.settings;
     const keys = await storage.blockedKeys(shards);
+    this.loadedAt = clock.monotonic();
     this.blocked.load(keys);
     const stalled = keys.filter((key) => key.stalled);
     if (stalled.length === 0) return;
@@ -149,11 +164,13 @@ export class OutboxRetries {
   private async depart(events: readonly RetryEvent[]): Promise<readonly RetryEvent[]> {
     const { storage, identity } = this.settings;
     const deadly = events.find(({ flights }) => flights >= DEATHS_UNTIL_ALONE);
-    if (deadly && deadly.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
-      await this.settle([this.giveUp(deadly, KILLER)]);
+    // Those before it in its key come first: it must not overtake them.
+    const alone = deadly?.blocks ? events.find((event) => event.blocks && isSameKey(event, deadly)) : deadly;
+    if (alone && alone.flights >= DEATHS_UNTIL_ALONE + DEATHS_ALONE) {
+      await this.settle([this.giveUp(alone, KILLER)]);
       return [];
     }
-    const going = deadly ? [deadly] : events;
+    const going = alone ? [alone] : events;
     if (going.length > 0) await storage.depart(identity.id, going);
     return going;
   }
@@ -185,6 +202,7 @@ export class OutboxRetries {
       if (result.outcome === 'parked') this.blocked.park();
       if ('reason' in result) this.tellDead(result.event, result.reason);
     }
+    this.tellPaused();
     // The next events of their keys are due at once.
     if (gone.length > 0) this.nextAt = -Infinity;
     return gone.length;
@@ -195,23 +213,24 @@ export class OutboxRetries {
       events.map((event, index) => ({ event, outcome: outcomes[index] })),
       ({ event }) => (event.blocks ? event.key : event.eventId),
     );
+    const parks = this.settings.onPoison === 'park-key';
     return [...byKey.values()].flatMap((line) => {
       const results: RetryResult[] = [];
       let failed = false;
       for (const { event, outcome } of line) {
-        if (outcome?.status === 'ok') results.push({ event, outcome: 'published' });
-        else if (outcome?.status === 'rejected')
-          results.push(this.giveUp(event, `rejected: ${outcome.reason}`));
-        // Those behind the first that failed have not had an attempt of their own.
-        else if (outcome && !failed) results.push(this.failedResult(event, outcome.reason));
-        failed ||=
-          outcome === undefined || outcome.status === 'retryable' || results.at(-1)?.outcome === 'parked';
+        const holdsUp = outcome?.status !== 'ok' && (parks || outcome?.status !== 'rejected');
+        // Those behind the first that failed have not had an attempt of their own, and only one event of a key is parked.
+        if (outcome && !(failed && holdsUp)) results.push(this.resultOf(event, outcome));
+        failed ||= holdsUp;
       }
       return results;
     });
   }
 
-  private failedResult(event: RetryEvent, reason: string): RetryResult {
+  private resultOf(event: RetryEvent, outcome: PublishOutcome): RetryResult {
+    if (outcome.status === 'ok') return { event, outcome: 'published' };
+    const { reason } = outcome;
+    if (outcome.status === 'rejected') return this.giveUp(event, `rejected: ${reason}`);
     if (event.attempts + 1 >= this.settings.policy.maxAttempts)
       return this.giveUp(event, `exhausted: ${reason}`);
     return { event, outcome: 'failed', failure: this.failureOf(event.attempts, reason) };
@@ -230,13 +249,11 @@ export class OutboxRetries {
 
   private async divert(events: readonly Diverted[]): Promise<void> {
     await this.settings.storage.divert(this.settings.identity.id, events);
-    const before = new Set(this.overfull);
     for (const { event, failure } of events) {
       this.blocked.add(event);
       if (failure && failure.nextInMs === undefined) this.blocked.park();
     }
-    const paused = this.overfull.filter((shard) => !before.has(shard));
-    for (const shard of paused) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
+    this.tellPaused();
     const failed = events.filter(({ failure }) => failure?.nextInMs !== undefined);
     for (const [destination, group] of groupBy(failed, ({ event }) => event.destination)) {
       const { reason = '' } = group[0]?.failure ?? {};
@@ -244,9 +261,21 @@ export class OutboxRetries {
     }
   }
 
+  /** Of each shard that has become full since this was called last. */
+  private tellPaused(): void {
+    const told = this.paused;
+    this.paused = this.overfull;
+    for (const shard of this.paused)
+      if (!told.includes(shard)) this.settings.telemetry.emit('outbox.shard-paused', () => ({ shard }));
+  }
+
   private tellDead({ eventId, type, destination }: Omit<PendingEvent, 'id'>, reason: string): void {
     this.settings.telemetry.emit('outbox.dead-lettered', () => ({ eventId, type, destination, reason }));
   }
+}
+
+function isSameKey(a: RetryEvent, b: RetryEvent): boolean {
+  return a.shard === b.shard && a.destination === b.destination && a.key === b.key;
 }
 
 /** The first of each key, and all that hold up nobody. */

@@ -161,12 +161,21 @@ export class OutboxWorker {
     const retried = retries.due && !suspicions.focus ? await this.retry() : 0;
     // What waited for a destination is read again.
     if (this.breakers.takeHalfOpen()) await this.startOver();
+    for (const destination of this.breakers.takeIdle()) this.tellClosed(destination);
     const ahead = this.ahead ?? (await this.beginRead());
     this.ahead = undefined;
-    if (!ahead) return retried > 0;
+    if (!ahead) return (await this.unwatch()) || retried > 0;
     const read = this.position.accept(await ahead.read, ahead.request);
     const more = read.length === 0 ? await this.foundNothing(ahead) : await this.relayBatch(read);
     return more || retried > 0;
+  }
+
+  /** A shard in focus that takes no more events is not read, and its retries would wait for ever for the end of the suspicion. */
+  private async unwatch(): Promise<boolean> {
+    const { suspicions } = this.settings;
+    const { focus } = suspicions;
+    if (focus) await suspicions.acquit([focus.shard]);
+    return focus !== undefined;
   }
 
   /** @returns whether to look again at once */
@@ -309,9 +318,13 @@ export class OutboxWorker {
   private judge(destination: string, outage: string | undefined): void {
     const { telemetry } = this.settings;
     if (outage === undefined) {
-      if (this.breakers.close(destination)) telemetry.emit('outbox.circuit-closed', () => ({ destination }));
+      if (this.breakers.close(destination)) this.tellClosed(destination);
     } else if (this.breakers.trip(destination) === FAILURES_UNTIL_ALARM)
       telemetry.emit('outbox.circuit-opened', () => ({ destination, reason: outage }));
+  }
+
+  private tellClosed(destination: string): void {
+    this.settings.telemetry.emit('outbox.circuit-closed', () => ({ destination }));
   }
 
   private remove(taken: readonly PendingEvent[]): void {

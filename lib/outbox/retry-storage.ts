@@ -144,7 +144,7 @@ export abstract class RetryStorage {
   /** The first event of each key is due if it waits behind one that is gone. */
   abstract promote(keys: readonly BlockedKey[]): Promise<void>;
 
-  /** Events whose time has come, each followed by those of its key that wait behind it, in their order. */
+  /** Events whose time has come, each followed by those of its key that wait behind it, in their order, up to a parked one. */
   abstract due(request: DueRequest): Promise<readonly RetryEvent[]>;
 
   /** Stores what became of them. The next event of a key whose head is gone is due at once. */

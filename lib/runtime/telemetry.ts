@@ -164,7 +164,7 @@ export interface SagazEvents {
   };
   /** A destination is down: its events wait, and none of them is to blame. Alarm. */
   'outbox.circuit-opened': Emitted & { readonly destination: string; readonly reason: string };
-  /** It takes events again. */
+  /** It takes events again, or nothing of this process has waited for it for 10 s. */
   'outbox.circuit-closed': Emitted & { readonly destination: string };
 
   /** Events were written by this process, and are durable. */

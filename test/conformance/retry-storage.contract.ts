@@ -117,6 +117,19 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
     },
   },
   {
+    name: 'keeps an event that a worker published which has lost its shard: who has it now counts on it',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key]);
+      const [first, second] = events as [PendingEvent, PendingEvent];
+      await storage.retries.divert(OWNER, [failed(first), behind(second)]);
+      const [head] = await due(storage, key);
+      if (!head) throw new Error('it is due');
+      await storage.retries.settle(unique('frozen'), [{ event: head, outcome: 'published' }]);
+      assert.deepEqual(ids(await due(storage, key)), ids([first, second]));
+    },
+  },
+  {
     name: 'waits for the next attempt of an event that failed again, and counts its attempts',
     async run(storage) {
       const key = unique('key');
@@ -256,6 +269,31 @@ export const retryStorageContract: readonly ContractCase<StorageUnderTest>[] = [
         (await storage.retries.blockedKeys(ALL)).some((it) => it.key === key),
         false,
       );
+    },
+  },
+  {
+    name: 'an event that waits for an operator goes out with no other decision than its own, nor do those behind it',
+    async run(storage) {
+      const key = unique('key');
+      const events = await pending(storage, [key, key, key, key]);
+      const [first, second, third, fourth] = events as [
+        PendingEvent,
+        PendingEvent,
+        PendingEvent,
+        PendingEvent,
+      ];
+      await storage.retries.divert(OWNER, [parked(first), parked(second), parked(third), behind(fourth)]);
+      assert.equal(await storage.retries.discard({ eventIds: [third.eventId] }, audit('discard')), 1);
+      assert.deepEqual(await due(storage, key), []);
+      assert.equal(await storage.retries.requeue({ eventIds: [second.eventId] }, audit('requeue')), 1);
+      assert.deepEqual(await due(storage, key), []);
+      assert.equal(await storage.retries.requeue({ eventIds: [first.eventId] }, audit('requeue')), 1);
+      const found = await due(storage, key);
+      assert.deepEqual(ids(found), ids([first, second, fourth]));
+      const [, middle] = found;
+      if (!middle) throw new Error('it is due');
+      await storage.retries.settle(OWNER, [{ event: middle, outcome: 'parked', reason: 'no' }]);
+      assert.deepEqual(ids(await due(storage, key)), [first.eventId]);
     },
   },
   {

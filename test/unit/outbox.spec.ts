@@ -256,6 +256,20 @@ describe('CircuitBreakers', () => {
     expect([breakers.close('audit'), breakers.close('audit')]).toEqual([true, false]);
     expect(breakers.trip('audit')).toBe(1);
   });
+
+  it('one that gets no events when its pause is over does not count as unreached, and is forgotten after ten seconds', async () => {
+    const clock = new FakeClock();
+    const breakers = new CircuitBreakers(clock);
+    breakers.trip('audit');
+    expect(breakers.nothingSince).toBe(0);
+    await clock.advance(100);
+    expect([breakers.takeHalfOpen(), breakers.nothingSince]).toEqual([true, undefined]);
+    await clock.advance(9_999);
+    expect(breakers.takeIdle()).toEqual([]);
+    await clock.advance(1);
+    expect([breakers.takeIdle(), breakers.takeIdle()]).toEqual([['audit'], []]);
+    expect(breakers.trip('audit')).toBe(1);
+  });
 });
 
 /** A broker that answers as it is told and keeps what it was given. */
@@ -827,6 +841,57 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  function fill({ database }: Pick<ReturnType<typeof relay>, 'database'>) {
+    const place = { shard: shardOf(NORTH), key: NORTH };
+    for (let n = 0; n <= 10_000; n++) {
+      const event = pendingEvent(n, { ...place, type: 'waiting' });
+      const nextAt = n === 0 ? 0 : undefined;
+      database.addRetry({ event, attempts: 1, reason: 'busy', blocks: true, nextAt, parkedAt: undefined });
+    }
+  }
+
+  it('says once that a shard takes no more events, also when it was full before this process had it', async () => {
+    const destination = new ScriptedDestination(() => LATER);
+    const { worker, clock, log, database } = relay(destination, 5_000);
+    fill({ database });
+    for (const row of database.retries.values()) if (row.nextAt === 0) row.nextAt = 3_600_000;
+    worker.start();
+    await clock.advance(30_000);
+    expect(log.lines.filter((line) => line.includes('shard-paused'))).toHaveLength(1);
+    await worker.stop();
+  });
+
+  it('a shard under suspicion that takes no more events stops neither itself nor the others', async () => {
+    const suspects = new MemorySuspectStorage();
+    suspects.suspects = () => Promise.resolve([{ shard: shardOf(NORTH), level: 2 }]);
+    const parts = relay(new ScriptedDestination(), 5_000, { suspects });
+    fill(parts);
+    parts.write({ type: 'new', key: NORTH }, { type: 'other', key: SOUTH });
+    parts.worker.start();
+    await parts.clock.advance(5_000);
+    expect(parts.left()).toHaveLength(0);
+    await parts.worker.stop();
+  });
+
+  it('an event that may have killed its publisher does not overtake an earlier one of its key', async () => {
+    const suspects = new MemorySuspectStorage();
+    suspects.suspects = () => Promise.resolve([{ shard: shardOf(NORTH), level: 1 }]);
+    const destination = new ScriptedDestination();
+    const { worker, database, trouble, left, clock } = relay(destination, 100, { suspects });
+    const due = trouble.due.bind(trouble);
+    trouble.due = async (request) =>
+      (await due(request)).map((event) => ({ ...event, flights: event.type === 'second' ? 2 : 0 }));
+    for (const [n, type] of ['first', 'second'].entries()) {
+      const event = pendingEvent(n, { shard: shardOf(NORTH), key: NORTH, type });
+      const nextAt = n === 0 ? 0 : undefined;
+      database.addRetry({ event, attempts: 1, reason: 'busy', blocks: true, nextAt, parkedAt: undefined });
+    }
+    worker.start();
+    await clock.advance(2_000);
+    expect([destination.batches, left()]).toEqual([[['first'], ['second']], []]);
+    await worker.stop();
+  });
+
   it('makes a dead letter at once of what its destination will never take', async () => {
     const destination = new ScriptedDestination(({ type }) =>
       type === 'huge' ? { status: 'rejected', reason: 'too large' } : OK,
@@ -938,6 +1003,24 @@ describe('OutboxWorker', () => {
     await worker.stop();
   });
 
+  it('parks no second event of a key: what an operator decides of one does not release another', async () => {
+    let answer: PublishOutcome = LATER;
+    const destination = new ScriptedDestination(() => answer);
+    const { worker, write, left, trouble, dead, clock } = relay(destination, 100, { onPoison: 'park-key' });
+    write({ type: 'a', key: NORTH }, { type: 'b', key: NORTH });
+    worker.start();
+    await settled();
+    answer = { status: 'rejected', reason: 'no' };
+    await clock.advance(5_000);
+    expect(await dead()).toMatchObject([{ type: 'a', parked: true, attempts: 2 }]);
+    answer = OK;
+    expect(await trouble.requeue({ type: 'a' }, auditOf('requeue', '', {}))).toBe(1);
+    await clock.advance(2_000);
+    expect(left()).toEqual([]);
+    expect(destination.items.slice(-2).map(({ type }) => type)).toEqual(['a', 'b']);
+    await worker.stop();
+  });
+
   it('an event of a parked key that was discarded a moment before is not stuck', async () => {
     let poison = true;
     const destination = new ScriptedDestination(() => (poison ? { status: 'rejected', reason: 'no' } : OK));
@@ -949,6 +1032,22 @@ describe('OutboxWorker', () => {
     expect(await trouble.discard({ type: 'poison' }, auditOf('discard', '', {}))).toBe(1);
     write({ type: 'after', key: NORTH });
     await clock.advance(5_000);
+    expect([left(), destination.items.at(-1)?.type]).toEqual([[], 'after']);
+    await worker.stop();
+  });
+
+  it('a key whose waiting event somebody else has removed is not stuck, though nothing is parked', async () => {
+    const destination = new ScriptedDestination(({ type }) => (type === 'gone' ? LATER : OK));
+    const { worker, write, left, waiting, database, clock } = relay(destination);
+    write({ type: 'gone', key: NORTH });
+    worker.start();
+    await settled();
+    expect(waiting()).toEqual(['gone']);
+    database.retries.clear();
+    write({ type: 'after', key: NORTH });
+    await clock.advance(2_000);
+    expect(waiting()).toEqual(['after']);
+    await clock.advance(9_500);
     expect([left(), destination.items.at(-1)?.type]).toEqual([[], 'after']);
     await worker.stop();
   });
@@ -1040,6 +1139,22 @@ describe('OutboxWorker', () => {
       destination.down = false;
       await clock.advance(15_000);
       expect([owns(), onDuty, left()]).toEqual([16, [false, true], []]);
+      await worker.stop();
+    });
+
+    it('stays after that when others have published its events, and its circuit ends', async () => {
+      const closed: string[] = [];
+      const stop = SagazTelemetry.subscribe('outbox.circuit-closed', ({ destination }) => {
+        closed.push(destination);
+      });
+      const { clock, owns, onDuty, database, log, worker } = setUp(true);
+      await clock.advance(16_000);
+      expect([onDuty, closed]).toEqual([[false], []]);
+      database.events.clear();
+      await clock.advance(60_000);
+      expect([owns(), onDuty, closed]).toEqual([16, [false, true], ['default']]);
+      expect(log.lines.filter((line) => line.includes('others relay'))).toHaveLength(1);
+      stop();
       await worker.stop();
     });
 

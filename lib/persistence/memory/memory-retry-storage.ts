@@ -80,7 +80,13 @@ export class MemoryRetryStorage extends RetryStorage {
       )
       .slice(0, limit);
     const keys = new Set(heads.filter(({ blocks }) => blocks).map(({ event }) => keyOf(event)));
-    const due = this.rows.filter((row) => (row.blocks ? keys.has(keyOf(row.event)) : heads.includes(row)));
+    const held = new Set<string>();
+    const due = this.rows.filter((row) => {
+      if (!row.blocks) return heads.includes(row);
+      const key = keyOf(row.event);
+      if (row.parkedAt) held.add(key);
+      return keys.has(key) && !held.has(key);
+    });
     return Promise.resolve(
       due.map(({ event: { id: _, ...event }, seq, blocks, attempts }) => ({
         ...event,
@@ -92,11 +98,11 @@ export class MemoryRetryStorage extends RetryStorage {
     );
   }
 
-  settle(_workerId: string, results: readonly RetryResult[]): Promise<void> {
-    const { retries } = this.database;
+  settle(workerId: string, results: readonly RetryResult[]): Promise<void> {
+    const { retries, shardOwners } = this.database;
     for (const result of results) {
       const row = retries.get(result.event.seq);
-      if (!row) continue;
+      if (!row || shardOwners[row.event.shard] !== workerId) continue;
       if (result.outcome === 'failed') {
         const { attempts, reason, nextInMs } = result.failure;
         Object.assign(row, { attempts, reason, nextAt: this.clock.monotonic() + nextInMs });

@@ -144,8 +144,8 @@ export class TypeOrmRetryStorage extends RetryStorage {
     const dead = results.filter((it) => it.outcome === 'dead');
     const parked = results.filter((it) => it.outcome === 'parked');
     const published = results.filter((it) => it.outcome === 'published');
-    if (retentionMs === false) await run(sql.publishedSql(tables), published);
-    else await run(sql.publishedAndKeptSql(tables), published, [leafSpanMs(retentionMs)]);
+    if (retentionMs === false) await run(sql.publishedSql(tables), published, [workerId]);
+    else await run(sql.publishedAndKeptSql(tables), published, [workerId, leafSpanMs(retentionMs)]);
     await run(sql.failedAgainSql(tables), failed, [
       failed.map(({ failure }) => failure.reason),
       failed.map(({ failure }) => failure.attempts),

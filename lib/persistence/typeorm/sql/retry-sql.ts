@@ -49,7 +49,7 @@ SELECT shard, destination, key, count(*)::int AS events, bool_or(parked_at IS NO
   (array_agg(next_at IS NULL AND parked_at IS NULL ORDER BY seq))[1] AS stalled FROM ${t.retry}
 WHERE blocks AND shard = ANY($1::smallint[]) GROUP BY shard, destination, key`;
 
-/** Heads whose time has come, by their index, each with what waits behind it. */
+/** Heads whose time has come, by their index, each with what waits behind it: nothing goes past a parked event of its key. */
 export const dueSql = (t: Tables) => `
 WITH head AS MATERIALIZED (
   SELECT shard, seq, destination, key, blocks FROM ${t.retry}
@@ -59,8 +59,9 @@ WITH head AS MATERIALIZED (
   SELECT shard, seq FROM head WHERE NOT blocks
   UNION ALL
   SELECT l.shard, l.seq FROM (SELECT DISTINCT shard, destination, key FROM head WHERE blocks) h, LATERAL (
-    SELECT shard, seq FROM ${t.retry} r
+    SELECT shard, seq, bool_or(parked_at IS NOT NULL) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS held FROM ${t.retry} r
     WHERE r.blocks AND r.shard = h.shard AND r.destination = h.destination AND r.key = h.key ORDER BY r.seq LIMIT $3) l
+  WHERE NOT l.held
 )
 SELECT r.seq, r.blocks, r.attempts, r.flights, ${EVENT} FROM (
   SELECT q.*, row_number() OVER w AS n, sum(octet_length(q.payload)) OVER w AS bytes
@@ -78,14 +79,17 @@ export const arriveSql = (t: Tables) => `
 UPDATE ${t.retry} r SET flights = 0 FROM unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
 WHERE r.shard = k.shard AND r.seq = k.seq AND flights > 0`;
 
-export const publishedSql = (t: Tables) => `
+const published = (t: Tables) => `
 DELETE FROM ${t.retry} r USING unnest($1::smallint[], $2::bigint[]) AS k (shard, seq)
-WHERE r.shard = k.shard AND r.seq = k.seq`;
+WHERE r.shard = k.shard AND r.seq = k.seq AND r.shard IN (SELECT shard FROM owned)`;
+
+/** Not for who has lost the shard: its new owner counts on them. It publishes them again. */
+export const publishedSql = (t: Tables) => `WITH ${owned(t, '$3')} ${published(t)}`;
 
 /** And keeps them among the published ones. */
 export const publishedAndKeptSql = (t: Tables) => `
-WITH gone AS (${publishedSql(t)} RETURNING r.*)
-${keepSql(t, '$3', 'NULL')}`;
+WITH ${owned(t, '$3')}, gone AS (${published(t)} RETURNING r.*)
+${keepSql(t, '$4', 'NULL')}`;
 
 /** A key waits for an operator. */
 export const parkedSql = (t: Tables) => `
@@ -184,7 +188,7 @@ freed AS (
   FROM parked WHERE ${IS_PARKED} RETURNING 1)
 ${count('back', 'freed')}`;
 
-/** The next event of a parked key is due. */
+/** The next event of a parked key is due, unless it is parked, too, or has its time. */
 export const discardSql = (t: Tables) => `
 WITH ${oldest(t)},
 forgotten AS (DELETE FROM ${t.deadLetter} d USING dead WHERE ${IS_DEAD} RETURNING 1),
@@ -193,6 +197,6 @@ next AS (
   UPDATE ${t.retry} r SET next_at = clock_timestamp() FROM freed, LATERAL (
     SELECT shard, seq FROM ${t.retry} f
     WHERE f.blocks AND f.shard = freed.shard AND f.destination = freed.destination AND f.key = freed.key
-      AND f.seq > freed.seq ORDER BY f.seq LIMIT 1) first
+      AND NOT EXISTS (SELECT FROM freed g WHERE g.shard = f.shard AND g.seq = f.seq) ORDER BY f.seq LIMIT 1) first
   WHERE r.shard = first.shard AND r.seq = first.seq AND r.next_at IS NULL AND r.parked_at IS NULL)
 ${count('forgotten', 'freed')}`;
