@@ -339,20 +339,8 @@ export class MemorySagaStorage extends SagaStorage<undefined> {
     const { epoch, status, cancelRequested, deadlineAt } = row;
     const journal = row.journal.map(({ entry, at }) => ({ ...entry, ageMs: now - at }));
     return {
-      sagaId,
-      name,
-      version,
-      definition,
-      input,
-      correlationId,
-      headers,
-      launch,
-      epoch,
-      status,
-      journal,
-      silentMs,
-      orphaned,
-      cancelRequested,
+      ...{ sagaId, name, version, definition, input, correlationId, headers, launch },
+      ...{ epoch, status, journal, silentMs, orphaned, cancelRequested },
       signals: [...row.signals],
       ageMs: this.clock.now() - row.startedAt.getTime(),
       deadlineInMs: deadlineAt === undefined ? undefined : deadlineAt - now,
