@@ -4,7 +4,7 @@ import { textOf, type CrashCase, type Moment } from './crash-case.js';
 import type { Reached } from './reached.js';
 
 /** Cases of one crash in a run of CI, of which each scenario has one at every point that it reaches. */
-const WANTED = 400;
+const WANTED = 345;
 const ROUNDS_OF_FULL = 4;
 const STAGE_ROUNDS_OF_FULL = 3;
 /** A stage has one in so many scenarios. Points of claims have all, since only a process that takes over gets there. */
