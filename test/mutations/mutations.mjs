@@ -210,15 +210,15 @@ export const MUTATIONS = [
   {
     name: 'an operator takes a saga without a look at its epoch',
     file: ADMIN_SQL,
-    from: 'WHERE id = $1 AND epoch = $2 AND status = $3 RETURNING',
-    to: 'WHERE id = $1 AND $2::bigint IS NOT NULL AND status = $3 RETURNING',
+    from: 'WHERE id = $1 AND epoch = $2 AND status = $3',
+    to: 'WHERE id = $1 AND $2::bigint IS NOT NULL AND status = $3',
     suite: CONFORMANCE,
   },
   {
     name: 'an operator takes a saga without a look at its status',
     file: ADMIN_SQL,
-    from: 'AND status = $3 RETURNING',
-    to: 'AND $3::text IS NOT NULL RETURNING',
+    from: 'AND status = $3 AND NOT',
+    to: 'AND $3::text IS NOT NULL AND NOT',
     suite: CONFORMANCE,
   },
   {
@@ -293,9 +293,9 @@ export const MUTATIONS = [
   },
   {
     name: 'an operator with an empty filter means every event',
-    file: 'lib/admin/outbox-admin.ts',
-    from: 'if (Object.keys(filter).length === 0)',
-    to: 'if (Object.keys(filter).length < 0)',
+    file: 'lib/admin/event-filter.ts',
+    from: 'if (Object.keys(filter).length > 0)',
+    to: 'if (Object.keys(filter).length >= 0)',
     suite: 'test/unit/outbox-admin.spec.ts',
   },
   {
