@@ -1,10 +1,4 @@
-import type { BlockedKey } from './retry-storage.js';
-
-interface Keyed {
-  readonly shard: number;
-  readonly destination: string;
-  readonly key: string;
-}
+import type { BlockedKey, PlacedKey } from './retry-storage.js';
 
 /** Above this many waiting events a shard reads no new ones: the side table is for trouble, not for a backlog. */
 const MANY = 10_000;
@@ -24,7 +18,7 @@ export class BlockedKeys {
     return this.parked;
   }
 
-  has(event: Keyed): boolean {
+  has(event: PlacedKey): boolean {
     return this.events.size > 0 && this.events.has(nameOf(event));
   }
 
@@ -38,7 +32,7 @@ export class BlockedKeys {
     this.parked ||= keys.some(({ parked }) => parked);
   }
 
-  add(event: Keyed, count = 1): void {
+  add(event: PlacedKey, count = 1): void {
     const name = nameOf(event);
     this.events.set(name, (this.events.get(name) ?? 0) + count);
     this.byShard.set(event.shard, (this.byShard.get(event.shard) ?? 0) + count);
@@ -50,7 +44,7 @@ export class BlockedKeys {
   }
 
   /** One of its events is gone: with the last one the key is free. */
-  remove(event: Keyed): void {
+  remove(event: PlacedKey): void {
     const name = nameOf(event);
     const left = (this.events.get(name) ?? 0) - 1;
     if (left > 0) this.events.set(name, left);
@@ -66,6 +60,6 @@ export class BlockedKeys {
   }
 }
 
-function nameOf({ shard, destination, key }: Keyed): string {
+function nameOf({ shard, destination, key }: PlacedKey): string {
   return `${shard} ${destination} ${key}`;
 }

@@ -1,11 +1,15 @@
 import type { NewAudit } from '../saga/state/audit.js';
 import type { PendingEvent } from './outbox-storage.js';
 
-/** A key whose later events wait behind one that could not be published. */
-export interface BlockedKey {
+/** A key of one destination, in its shard. */
+export interface PlacedKey {
   readonly shard: number;
   readonly destination: string;
   readonly key: string;
+}
+
+/** A key whose later events wait behind one that could not be published. */
+export interface BlockedKey extends PlacedKey {
   /** How many events of it wait, with the one that failed. */
   readonly events: number;
   /** Its first event waits for an operator. */
@@ -142,7 +146,7 @@ export abstract class RetryStorage {
   abstract blockedKeys(shards: readonly number[]): Promise<readonly BlockedKey[]>;
 
   /** The first event of each key is due if it waits behind one that is gone. */
-  abstract promote(keys: readonly BlockedKey[]): Promise<void>;
+  abstract promote(keys: readonly PlacedKey[]): Promise<void>;
 
   /** Events whose time has come, each followed by those of its key that wait behind it, in their order, up to a parked one. */
   abstract due(request: DueRequest): Promise<readonly RetryEvent[]>;

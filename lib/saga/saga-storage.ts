@@ -230,10 +230,10 @@ export interface SagaRow {
   readonly error: string | null;
 }
 
-/** Which sagas to list; the newest first. */
 /** A saga in a list: what its steps returned is not read. */
 export type ListedSaga = Omit<SagaRow, 'results'>;
 
+/** Which sagas to list; the newest first. */
 export interface ListQuery {
   readonly statuses: readonly SagaStatus[];
   readonly name: string | undefined;

@@ -14,6 +14,7 @@ import {
   type Diverted,
   isGone,
   type ListedLetter,
+  type PlacedKey,
   type DueRequest,
   type RetryEvent,
   type RetryResult,
@@ -63,7 +64,7 @@ export class MemoryRetryStorage extends RetryStorage {
     );
   }
 
-  promote(keys: readonly BlockedKey[]): Promise<void> {
+  promote(keys: readonly PlacedKey[]): Promise<void> {
     for (const key of keys) this.promoteFirst(key);
     return Promise.resolve();
   }
@@ -247,8 +248,6 @@ function matches(letter: DeadLetter, filter: DeadLetterFilter): boolean {
     (diedBefore === undefined || letter.diedAt < diedBefore)
   );
 }
-
-type PlacedKey = Pick<PendingEvent, 'shard' | 'destination' | 'key'>;
 
 function keyOf({ shard, destination, key }: PlacedKey): string {
   return JSON.stringify([shard, destination, key]);

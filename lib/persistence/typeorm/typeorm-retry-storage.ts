@@ -12,6 +12,7 @@ import {
   type DueRequest,
   isGone,
   type ListedLetter,
+  type PlacedKey,
   type RetryEvent,
   type RetryResult,
 } from '../../outbox/retry-storage.js';
@@ -28,8 +29,6 @@ interface Settings {
   /** For how long published events are kept; false: not at all. */
   readonly retentionMs: number | false;
 }
-
-type PlacedKey = Pick<BlockedKey, 'shard' | 'destination' | 'key'>;
 
 type Row = Omit<RetryEvent, 'seq'> & { readonly seq: string };
 
