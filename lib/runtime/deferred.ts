@@ -2,13 +2,17 @@
 export class Deferred<T> {
   readonly promise: Promise<T>;
   resolve!: (value: T) => void;
-  reject!: (reason: unknown) => void;
+  private fail!: (reason: unknown) => void;
 
   constructor() {
     this.promise = new Promise<T>((resolve, reject) => {
       this.resolve = resolve;
-      this.reject = reject;
+      this.fail = reject;
     });
+  }
+
+  reject(reason: unknown): void {
     this.promise.catch(() => undefined);
+    this.fail(reason);
   }
 }

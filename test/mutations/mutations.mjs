@@ -118,9 +118,9 @@ export const MUTATIONS = [
   },
   {
     name: 'a fenced success that nobody hears of',
-    file: 'lib/saga/execution/step-attempt.ts',
-    from: 'if (isAction) host.lateResult',
-    to: 'if (isAction && false) host.lateResult',
+    file: 'lib/saga/execution/saga-journal.ts',
+    from: "kind === 'step_completed') : []",
+    to: 'kind === undefined) : []',
     suite: 'test/unit/saga/takeover.spec.ts',
   },
   {
@@ -140,8 +140,8 @@ export const MUTATIONS = [
   {
     name: 'steps that start before their launch is durable',
     file: 'lib/saga/execution/saga-journal.ts',
-    from: '    const { cancelRequested, stored, ended } = await this.store(change, store);',
-    to: '    this.owner.written({ entries: [], facts, before: this.current, launch: change.launch, end: undefined, times: undefined, events: [] });\n    const { cancelRequested, stored, ended } = await this.store(change, store);',
+    from: '    return this.store(change, store, ({ stored, cancelRequested',
+    to: '    this.owner.written({ entries: [], facts, before: this.current, launch: change.launch, end: undefined, times: undefined, events: [] });\n    return this.store(change, store, ({ stored, cancelRequested',
     suite: 'test/unit/saga',
   },
   {

@@ -1,6 +1,7 @@
 import { SagaAdmin } from '../../lib/admin/saga-admin.js';
 import { FencedError, IllegalTransitionError, NoEffectError, NonRetryableError } from '../../lib/index.js';
 import { SagaRegistry } from '../../lib/saga/definition/saga-registry.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
 import type { SagaDefinition } from '../../lib/saga/definition/saga-definition.js';
 import { QUICK, saga, SagaWorld, type Undo } from '../support/saga-world.js';
 
@@ -243,10 +244,12 @@ describe('an operator', () => {
   });
 
   it('resumes a saga that was parked because its processes died, and they count no more', async () => {
-    const definition = saga({ a: { run: () => undefined } });
+    const begun = new Deferred<void>();
+    const definition = saga({ a: { run: () => begun.promise } });
     const admin = await adminOf(world, definition);
     const { sagaId, epoch, done } = await world.start(definition);
     world.kill({ sagaId, epoch } as never);
+    begun.resolve();
     await done.catch(() => undefined);
     const claimed = await world.claim(sagaId, definition);
     const end = { results: '{}', error: '{"code":"SAGAZ_CRASH_LOOP","message":"5 processes"}' };

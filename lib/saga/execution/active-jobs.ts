@@ -2,10 +2,12 @@ import type { Clock } from '../../runtime/clock.js';
 import type { ResolvedSagaDefaults } from '../definition/saga-options.js';
 import { SagaCancelledError, SagaTimeoutError } from '../state/errors.js';
 import type { FailureRecord } from '../state/journal.js';
+import type { StepJob } from './step-job.js';
 import type { StepRunner } from './step-runner.js';
 
 export const undoKey = (step: string) => `${step}:undo`;
-export const isUndo = (key: string) => key.endsWith(':undo');
+const keyOf = ({ mode, step }: StepJob) => (mode === 'undo' ? undoKey(step.name) : step.name);
+const isUndo = (key: string) => key.endsWith(':undo');
 
 /** The actions and undos of one saga that are under way in this process. */
 export class ActiveJobs {
@@ -25,12 +27,12 @@ export class ActiveJobs {
     return this.jobs.has(key);
   }
 
-  add(key: string, job: StepRunner): void {
-    this.jobs.set(key, job);
+  add(runner: StepRunner): void {
+    this.jobs.set(keyOf(runner.job), runner);
   }
 
-  remove(key: string): void {
-    this.jobs.delete(key);
+  remove(job: StepJob): void {
+    this.jobs.delete(keyOf(job));
   }
 
   /** Steps whose undo is under way. */

@@ -3,6 +3,11 @@ import { StepTimeoutError } from '../state/errors.js';
 import { AttemptSignal } from './attempt-signal.js';
 import type { JobControl } from './job-control.js';
 
+/** What an attempt failed with. */
+export interface Failure {
+  readonly thrown: unknown;
+}
+
 export interface AttemptLimits<T> {
   /** Milliseconds until the attempt is aborted. */
   readonly timeoutMs: number;
@@ -50,25 +55,26 @@ export function attemptOnce<T>(
       forget();
       settle();
     };
+    const succeed = (value: T) => {
+      limits.settled?.();
+      if (over) limits.late?.(value);
+      else end(() => resolve(value));
+    };
     const work = begun(() => handler(own));
-    work.then(
-      (value) => {
-        limits.settled?.();
-        if (over) limits.late?.(value);
-        else end(() => resolve(value));
-      },
-      () => {
-        limits.settled?.();
-        end(() => resolve(work));
-      },
-    );
+    if (!(work instanceof Promise)) return succeed(work);
+    work.then(succeed, () => {
+      limits.settled?.();
+      end(() => resolve(work));
+    });
   });
 }
 
-/** What it throws at once is a rejection as well. */
-function begun<T>(work: () => T | Promise<T>): Promise<T> {
+/** What it throws at once is a rejection as well; what it returns at once, and cannot be a promise, needs none. */
+function begun<T>(work: () => T | Promise<T>): T | Promise<T> {
   try {
-    return Promise.resolve(work());
+    const returned = work();
+    const mayWait = typeof returned === 'object' || typeof returned === 'function';
+    return mayWait ? Promise.resolve(returned) : returned;
   } catch (error) {
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what the handler threw
     return Promise.reject<T>(error);

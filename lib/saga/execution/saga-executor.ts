@@ -29,13 +29,19 @@ export interface ExecutorSettings extends Omit<RunnerSettings, 'lateResult'> {
   readonly maxClaims: number;
 }
 
+/** Of a saga that runs here or is about to. */
+interface Place {
+  /** Resolves when nothing of it runs here any more, with how it ended; undefined while it is only reserved. */
+  over: Promise<ResultRow | undefined> | undefined;
+}
+
 /** The sagas that run in this process. */
 export class SagaExecutor {
   /** Sagas that this process lost track of, and when; to be claimed anew if they are still its own. */
   private readonly lostAt = new Map<string, number>();
   private readonly runners = new Map<string, SagaRunner>();
-  /** By saga id: resolves when nothing of it runs here any more, with how it ended. Undefined while it is only reserved. */
-  private readonly places = new Map<string, Promise<ResultRow | undefined> | undefined>();
+  /** By saga id. */
+  private readonly places = new Map<string, Place>();
   private open = false;
   private stopping = false;
   /** Runners that ended here with a handler that would not settle. */
@@ -85,7 +91,7 @@ export class SagaExecutor {
   /** Keeps a place for a saga that is about to be created for this process. @returns false when there is none */
   reserve(sagaId: string): boolean {
     if (this.room <= 0) return false;
-    this.places.set(sagaId, undefined);
+    this.places.set(sagaId, { over: undefined });
     return true;
   }
 
@@ -105,7 +111,7 @@ export class SagaExecutor {
 
   /** Gives back a place that was not taken. */
   forgo(sagaId: string): void {
-    if (this.places.get(sagaId) === undefined) this.places.delete(sagaId);
+    if (this.over(sagaId) === undefined) this.places.delete(sagaId);
   }
 
   /**
@@ -116,17 +122,14 @@ export class SagaExecutor {
     this.lostAt.delete(saga.sagaId);
     // What still runs under an older claim has lost the saga, though to this very process.
     this.takenFrom({ sagaId: saga.sagaId, epoch: saga.epoch - 1 });
-    const over = this.run(saga, span).finally(() => {
-      const full = this.room <= 0;
-      if (this.places.get(saga.sagaId) === over) this.places.delete(saga.sagaId);
-      if (full && this.open) this.settings.wakeClaims();
-    });
-    this.places.set(saga.sagaId, over);
+    const place: Place = { over: undefined };
+    this.places.set(saga.sagaId, place);
+    place.over = this.run(saga, span, place);
   }
 
   /** Resolves when the saga no longer runs here, with how it ended if it did; undefined when it does not run here. */
   over(sagaId: string): Promise<ResultRow | undefined> | undefined {
-    return this.places.get(sagaId);
+    return this.places.get(sagaId)?.over;
   }
 
   /**
@@ -186,7 +189,7 @@ export class SagaExecutor {
   async idle(): Promise<void> {
     const { clock } = this.settings;
     while (this.places.size > 0) {
-      await Promise.race([...this.places.values()].map((over) => over ?? clock.delay(RESERVED_PAUSE_MS)));
+      await Promise.race([...this.places.values()].map(({ over }) => over ?? clock.delay(RESERVED_PAUSE_MS)));
     }
   }
 
@@ -195,38 +198,49 @@ export class SagaExecutor {
     return this.places.size + [...this.lingering].filter((runner) => runner.unsettledHandlers > 0).length;
   }
 
-  private async run(saga: ClaimedSaga, span: OpenSpan | undefined): Promise<ResultRow | undefined> {
-    const runner = await this.runnerOf(saga);
-    if (!runner) span?.end();
-    if (!runner) return undefined;
+  private async run(saga: ClaimedSaga, span: OpenSpan | undefined, place: Place) {
+    const made = this.runnerOf(saga);
+    const runner = made instanceof Promise ? await made : made;
+    if (runner) this.enter(runner, span);
+    else span?.end();
+    try {
+      if (runner)
+        await (runner.deaths < SUSPECT_DEATHS ? runner.run() : this.suspects.run(() => runner.run()));
+      runner?.trace.end(runner.state());
+    } catch (error) {
+      if (runner) this.stopped(runner, error);
+    }
+    this.leave(saga, { runner, place });
+    return runner?.ended;
+  }
+
+  private enter(runner: SagaRunner, span: OpenSpan | undefined): void {
     runner.trace.begin(span);
-    this.runners.set(saga.sagaId, runner);
+    this.runners.set(runner.saga.sagaId, runner);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
-    if (runner.deaths < SUSPECT_DEATHS) await this.follow(runner);
-    else await this.suspects.run(() => this.follow(runner));
-    if (this.isLatest(runner)) this.runners.delete(saga.sagaId);
-    return runner.ended;
+  }
+
+  private leave({ sagaId }: ClaimedSaga, { runner, place }: Visit): void {
+    for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);
+    if (runner && runner.unsettledHandlers > 0) this.lingering.add(runner);
+    if (runner && this.isLatest(runner)) this.runners.delete(sagaId);
+    const full = this.room <= 0;
+    if (this.places.get(sagaId) === place) this.places.delete(sagaId);
+    if (full && this.open) this.settings.wakeClaims();
   }
 
   private isLatest(runner: SagaRunner): boolean {
     return this.runners.get(runner.saga.sagaId) === runner;
   }
 
-  private async follow(runner: SagaRunner): Promise<void> {
+  private stopped(runner: SagaRunner, error: unknown): void {
     const { log } = this.settings;
-    try {
-      await runner.run();
-      runner.trace.end(runner.state());
-    } catch (error) {
-      runner.trace.end(runner.state(), error);
-      if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
-      if (error instanceof FencedError) runner.reporter.fenced(error.message);
-      if (error instanceof FencedError) log.warn(error.message);
-      else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
-    }
-    for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);
-    if (runner.unsettledHandlers > 0) this.lingering.add(runner);
+    runner.trace.end(runner.state(), error);
+    if (this.isLatest(runner)) this.lose(runner.saga.sagaId);
+    if (error instanceof FencedError) runner.reporter.fenced(error.message);
+    if (error instanceof FencedError) log.warn(error.message);
+    else log.error(`${runner.title} stopped here by a fault of the storage: ${errorText(error)}`);
   }
 
   /** A late result is not lost for a fault of the storage, as long as this process is not shutting down. */
@@ -248,16 +262,27 @@ export class SagaExecutor {
   }
 
   /** A saga that its definition cannot explain, or that kills its processes, is parked for an operator. */
-  private async runnerOf(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
+  private runnerOf(saga: ClaimedSaga): SagaRunner | Promise<SagaRunner | undefined> {
+    if (this.settings.registry.isRetired(saga)) return this.rebuilt(saga);
     try {
-      // What is left in the code of a retired version does not say what its steps were.
-      const data = this.settings.registry.isRetired(saga) ? await this.storedSteps(saga) : undefined;
-      return this.makeRunner(saga, data);
+      return this.makeRunner(saga, undefined);
     } catch (error) {
-      if (error instanceof StorageFault) this.loseOf(saga, error);
-      else await this.park(saga, error);
-      return undefined;
+      return this.refuse(saga, error);
     }
+  }
+
+  /** What is left in the code of a retired version does not say what its steps were. */
+  private async rebuilt(saga: ClaimedSaga): Promise<SagaRunner | undefined> {
+    try {
+      return this.makeRunner(saga, await this.storedSteps(saga));
+    } catch (error) {
+      return this.refuse(saga, error);
+    }
+  }
+
+  private async refuse(saga: ClaimedSaga, error: unknown): Promise<undefined> {
+    if (error instanceof StorageFault) this.loseOf(saga, error);
+    else await this.park(saga, error);
   }
 
   private async storedSteps({ name, version, definition: hash }: ClaimedSaga): Promise<DefinitionData> {
@@ -298,6 +323,11 @@ export class SagaExecutor {
     this.lose(sagaId);
     this.settings.log.error(`saga ${name} ${sagaId} could not be run or parked: ${errorText(fault)}`);
   }
+}
+
+interface Visit {
+  readonly runner: SagaRunner | undefined;
+  readonly place: Place;
 }
 
 /** Not a fault of the saga: it is claimed anew. */

@@ -18,6 +18,8 @@ export interface JournalOwner {
   readonly mayLaunch: boolean;
   /** Steps whose undo is under way. */
   readonly undoing: readonly string[];
+  /** A step has succeeded of which this process may not write any more. */
+  lateResult(step: string, text: string | null): void;
   /** After a write is durable. */
   written(write: Written): void;
   /** After a write of which it is not known what became of it: nothing more is written under this claim. */
@@ -112,38 +114,40 @@ export class SagaJournal {
   }
 
   /** Inside `alone`. @param again steps of a lost process to launch again */
-  async write(facts: readonly Fact[], store?: Store, again: readonly string[] = []): Promise<void> {
-    this.requireTrack();
+  write(facts: readonly Fact[], store?: Store, again: readonly string[] = NOTHING): Promise<void> {
+    this.requireTrack(facts, store);
     const change = this.fold(facts, again);
-    const { cancelRequested, stored, ended } = await this.store(change, store);
-    if (stored) {
+    return this.store(change, store, ({ stored, cancelRequested, ended }) => {
+      if (!stored) return this.writeTurned(facts, store);
       this.apply(change, ended);
-      if (cancelRequested && this.mayCancel) await this.write([CANCELLED]);
-      return;
-    }
-    const turned = this.fold([CANCELLED, ...facts], []);
-    const { ended: times } = await this.store(turned, store);
-    this.apply(turned, times);
+      return cancelRequested && this.mayCancel ? this.write([CANCELLED]) : undefined;
+    });
+  }
+
+  /** Refused, since somebody wants the saga cancelled. */
+  private writeTurned(facts: readonly Fact[], store: Store | undefined): Promise<void> {
+    const turned = this.fold([CANCELLED, ...facts], NOTHING);
+    return this.store(turned, store, ({ ended }) => this.apply(turned, ended));
   }
 
   /**
    * Inside `alone`. The end of a wait, which must not miss a signal.
    * @returns false, with nothing written, when there are more signals than these
    */
-  async writeUnlessSignalled(fact: Fact, signalSeq: number): Promise<boolean> {
-    this.requireTrack();
+  writeUnlessSignalled(fact: Fact, signalSeq: number): Promise<boolean> {
+    this.requireTrack([fact], undefined);
     const change = this.fold([fact], NOTHING);
-    const { stored, ended } = await this.store(
-      { ...change, write: { ...change.write, signalSeq } },
-      undefined,
-    );
-    if (stored) this.apply(change, ended);
-    return stored;
+    const guarded = { ...change, write: { ...change.write, signalSeq } };
+    return this.store(guarded, undefined, ({ stored, ended }) => {
+      if (stored) this.apply(change, ended);
+      return stored;
+    });
   }
 
-  private requireTrack(): void {
+  private requireTrack(facts: readonly Fact[], store: Store | undefined): void {
     if (!this.fault) return;
-    throw new FencedError(`${this.owner.title} stopped here by a fault`, { cause: this.fault.error });
+    const message = `${this.owner.title} stopped here by a fault`;
+    this.refused(facts, store, new FencedError(message, { cause: this.fault.error }));
   }
 
   /** Whether the saga can still turn back because somebody wants it to. */
@@ -151,14 +155,25 @@ export class SagaJournal {
     return this.current.status === 'running' && !pivotLaunched(this.current);
   }
 
-  /** An ordinary write that failed may have been stored, whatever came of it. */
-  private store({ write }: Change, store: Store | undefined): Promise<Appended> {
+  /** Stores a change and does what follows, in one promise: where contexts travel with promises, each one costs. */
+  private store<T>(
+    { write, facts }: Change,
+    store: Store | undefined,
+    then: (answer: Appended) => T | Promise<T>,
+  ): Promise<T> {
     const stored = store ? store(write) : this.storage.append(write);
-    return stored.catch((error: unknown) => {
-      if (!store || error instanceof FencedError || error instanceof CommitUnknownError)
-        this.owner.lostTrack(error);
-      throw error;
-    });
+    return stored.then(then, (error: unknown) => this.refused(facts, store, error));
+  }
+
+  /** An ordinary write that failed may have been stored, whatever came of it. */
+  private refused(facts: readonly Fact[], store: Store | undefined, error: unknown): never {
+    const { owner } = this;
+    const fenced = error instanceof FencedError;
+    // Another process may have begun to undo these steps: it has to know of their effects.
+    const effects = fenced && !store ? facts.filter(({ kind }) => kind === 'step_completed') : [];
+    for (const { step, data } of effects) owner.lateResult(step ?? '', data);
+    if (!store || fenced || error instanceof CommitUnknownError) owner.lostTrack(error);
+    throw error;
   }
 
   private apply({ write, facts, launch, next }: Change, times: Appended['ended']): void {

@@ -15,7 +15,7 @@ import { FencedError, ShutdownError } from '../state/errors.js';
 import type { ResumeRecord } from '../state/journal.js';
 import { isUndone } from '../state/step-status.js';
 import { transition } from '../state/saga-status.js';
-import { ActiveJobs, isUndo, undoKey } from './active-jobs.js';
+import { ActiveJobs, undoKey } from './active-jobs.js';
 import { ContextFactory } from './context-factory.js';
 import { readyUndos, relaunches, running } from './decisions.js';
 import { GateKeeper, type GateOwner } from './gate-keeper.js';
@@ -310,34 +310,29 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   private startActions(names: readonly string[]): void {
     for (const name of names) {
       this.steps.launch(name);
-      if (!this.halting) this.perform(name, actionJob(this.definition, this.state(), name));
+      if (!this.halting) this.perform(actionJob(this.definition, this.state(), name));
     }
   }
 
   private startUndos(): void {
     if (this.halting) return;
     for (const name of readyUndos(this.definition, this.state())) {
-      const key = undoKey(name);
-      if (!this.jobs.has(key)) this.perform(key, undoJob(this.definition, this.state(), name));
+      if (!this.jobs.has(undoKey(name))) this.perform(undoJob(this.definition, this.state(), name));
     }
   }
 
-  private perform(key: string, job: StepJob): void {
+  private perform(job: StepJob): void {
     const runner = new StepRunner(this, job);
-    this.jobs.add(key, runner);
-    const ended = () => this.performed(key);
-    runner.run().then(ended, (error: unknown) => {
-      this.lostTrack(error);
-      ended();
-    });
+    this.jobs.add(runner);
+    void runner.run();
   }
 
-  private performed(key: string): void {
-    this.jobs.remove(key);
+  performed(job: StepJob): void {
+    this.jobs.remove(job);
     if (this.halting) return this.settle();
     if (this.over) return;
     // An undo that has to run again could not start while it was running; a saga may now be one that only waits.
-    if (isUndo(key)) this.startUndos();
+    if (job.mode === 'undo') this.startUndos();
     this.paused();
   }
 

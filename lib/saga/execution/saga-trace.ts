@@ -1,7 +1,11 @@
-import { spanning, Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
+import { Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
 import type { ClaimedSaga } from '../saga-storage.js';
+import type { Failure } from './attempt.js';
 import type { SagaState } from './saga-state.js';
 import type { StepJob } from './step-job.js';
+
+/** Resolves with what an attempt failed with. */
+type Work = () => Promise<Failure | undefined>;
 
 /** The spans of one saga in this process: one for its run, and under it one for each attempt. */
 export class SagaTrace {
@@ -25,7 +29,7 @@ export class SagaTrace {
   }
 
   /** One attempt, with what makes it durable. */
-  attempt<T>({ mode, step }: StepJob, number: number, work: () => Promise<T>): Promise<T> {
+  attempt({ mode, step }: StepJob, number: number, work: Work): ReturnType<Work> {
     const { span } = this;
     // What a handler calls must know that its trace is not recorded, too.
     if (!span?.recorded) return span ? span.run(work) : work();
@@ -35,7 +39,17 @@ export class SagaTrace {
       'sagaz.step.attempt': number,
       ...sagaAttributes(this.saga),
     };
-    return spanning(span.child({ name, attributes }), work);
+    const child = span.child({ name, attributes });
+    return child.run(work).then(
+      (failure) => {
+        child.end(failure?.thrown);
+        return failure;
+      },
+      (error: unknown) => {
+        child.end(error);
+        throw error;
+      },
+    );
   }
 
   /** Of the span that is active: for events. */

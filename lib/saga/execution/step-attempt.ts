@@ -1,6 +1,6 @@
 import type { SagaTransaction } from '../saga-storage.js';
 import { CommitUnknownError, FencedError } from '../state/errors.js';
-import { attemptOnce } from './attempt.js';
+import { attemptOnce, type Failure } from './attempt.js';
 import type { AttemptSignal } from './attempt-signal.js';
 import type { Attempt } from './handler-context.js';
 import type { JobControl } from './job-control.js';
@@ -10,7 +10,7 @@ import type { StepJob } from './step-job.js';
 import { completedFact, completedFacts, resultText, type Returned } from './step-result.js';
 
 /** This process has lost track of the saga: what it wrote may or may not be stored. */
-export class LostTrack extends Error {}
+class LostTrack extends Error {}
 
 /** What an attempt needs of the job it belongs to. */
 export interface AttemptSettings {
@@ -36,23 +36,28 @@ export class StepAttempt {
     this.lates = stateOf(host.state(), job.step.name).lates;
   }
 
-  /** Resolves when the success is durable. @throws LostTrack, or what the handler threw */
-  run(): Promise<void> {
-    return this.settings.job.step.transactional ? this.inTransaction() : this.ordinary();
+  /**
+   * Resolves when the success is durable, or when it has failed.
+   * @throws why this process has lost track of the saga
+   */
+  run(): Promise<Failure | undefined> {
+    if (!this.settings.job.step.transactional) return this.ordinary();
+    return this.inTransaction().then(
+      () => undefined,
+      (error: unknown) => {
+        if (error instanceof LostTrack) throw error.cause;
+        return { thrown: error };
+      },
+    );
   }
 
-  private async ordinary(): Promise<void> {
+  private ordinary(): Promise<Failure | undefined> {
     const { host, job } = this.settings;
     const attempt = this.attempt(undefined);
-    const value = await this.call(attempt);
-    try {
-      await host.record(completedFacts(host, job, this.returned(attempt, value)));
-    } catch (error) {
-      // Another process may have begun to undo the step: it has to know of this effect.
-      const isAction = job.mode === 'action' && error instanceof FencedError;
-      if (isAction) host.lateResult(job.step.name, resultText(host, job, value).text);
-      lostTrack(error);
-    }
+    return this.call(attempt).then(
+      (value) => host.record(completedFacts(host, job, this.returned(attempt, value))) as Promise<undefined>,
+      (thrown: unknown) => ({ thrown }),
+    );
   }
 
   private async inTransaction(): Promise<void> {
@@ -111,10 +116,6 @@ export class StepAttempt {
 
 /** A refused commit left nothing; after any other the saga may be somebody else's. */
 function asLostTrack(error: unknown): never {
-  if (error instanceof FencedError || error instanceof CommitUnknownError) lostTrack(error);
-  throw error;
-}
-
-function lostTrack(cause: unknown): never {
-  throw new LostTrack('lost track of the saga', { cause });
+  const lost = error instanceof FencedError || error instanceof CommitUnknownError;
+  throw lost ? new LostTrack('lost track of the saga', { cause: error }) : error;
 }

@@ -8,6 +8,7 @@ import type { Fact, Store } from './fact.js';
 import type { SagaReporter } from './saga-reporter.js';
 import type { SagaTrace } from './saga-trace.js';
 import type { SagaState } from './saga-state.js';
+import type { StepJob } from './step-job.js';
 
 /** What a step needs of the saga it belongs to. */
 export interface StepHost {
@@ -47,6 +48,10 @@ export interface StepHost {
   handlerSettled(): void;
   /** Tells the host of a success that came after its step had been recorded as failed. */
   lateResult(step: string, text: string | null): void;
+  /** Tells the host that nothing of a job is left to do here. */
+  performed(job: StepJob): void;
+  /** Tells the host that it is not known any more what is stored of the saga. */
+  lostTrack(error: unknown): void;
   /** Makes facts durable; resolves when they are. */
   record(facts: readonly Fact[], store?: Store): Promise<void>;
 }

@@ -4,9 +4,10 @@ import { nextDelay } from '../retry/retry-policy.js';
 import { SagaCancelledError } from '../state/errors.js';
 import { failureOf } from '../state/journal.js';
 import { worseOutcome, type Outcome } from '../state/step-status.js';
+import type { Failure } from './attempt.js';
 import { JobControl } from './job-control.js';
 import { stateOf } from './saga-state.js';
-import { LostTrack, StepAttempt } from './step-attempt.js';
+import { StepAttempt } from './step-attempt.js';
 import type { StepHost } from './step-host.js';
 import type { StepJob } from './step-job.js';
 import { askProbe } from './step-probe.js';
@@ -17,10 +18,6 @@ const MAX_CONFLICTS = 5;
 
 /** A longer back-off is written down, so that no process has to sit through it. */
 export const LONG_PAUSE_MS = 5_000;
-
-interface Failure {
-  readonly thrown: unknown;
-}
 
 interface FailedRun extends Failure {
   readonly attempt: number;
@@ -48,7 +45,7 @@ export class StepRunner {
     readonly job: StepJob,
   ) {}
 
-  /** @throws FencedError, CommitUnknownError or a fault of the storage: this process has lost track of the saga */
+  /** Never rejects: what makes this process lose track of the saga is told to the host, and then that the job is over. */
   async run(): Promise<void> {
     const { host, job } = this;
     try {
@@ -64,8 +61,11 @@ export class StepRunner {
         if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
           return;
       }
+    } catch (error) {
+      host.lostTrack(error);
     } finally {
       this.ended = true;
+      host.performed(job);
     }
   }
 
@@ -166,27 +166,30 @@ export class StepRunner {
   }
 
   /** Undefined when the attempt is recorded as completed. */
-  private attempt(number: number, conflicts = 0): Promise<Failure | undefined> {
+  private attempt(number: number): Promise<Failure | undefined> {
+    return this.job.step.transactional ? this.attemptApart(number) : this.attemptOnce(number);
+  }
+
+  /** Repeats an attempt whose transaction was in conflict with another one. */
+  private async attemptApart(number: number): Promise<Failure | undefined> {
+    const { host, control } = this;
+    let failure = await this.attemptOnce(number);
+    for (let conflicts = 0; failure && conflicts < MAX_CONFLICTS; conflicts++) {
+      const repeat = host.storage.isTransient(failure.thrown) && control.mayContinue && !host.halting;
+      if (!repeat) break;
+      failure = await this.attemptOnce(number);
+    }
+    return failure;
+  }
+
+  private attemptOnce(number: number): Promise<Failure | undefined> {
     const { host, job, control } = this;
     host.requireLease();
     this.lates = stateOf(host.state(), job.step.name).lates;
     this.beganAt = host.clock.monotonic();
     host.reporter.attemptBegins(job, number);
     const late = (returned: Returned) => this.cameLate(returned);
-    return host.trace
-      .attempt(job, number, () => new StepAttempt({ host, job, control, late }, number).run())
-      .then(
-        () => undefined,
-        (error: unknown) => this.failed(error, number, conflicts),
-      );
-  }
-
-  private failed(error: unknown, number: number, conflicts: number): Failure | Promise<Failure | undefined> {
-    const { host, job, control } = this;
-    if (error instanceof LostTrack) throw error.cause;
-    const conflict = job.step.transactional && conflicts < MAX_CONFLICTS && host.storage.isTransient(error);
-    if (!conflict || !control.mayContinue || host.halting) return { thrown: error };
-    return this.attempt(number, conflicts + 1);
+    return host.trace.attempt(job, number, () => new StepAttempt({ host, job, control, late }, number).run());
   }
 
   /**

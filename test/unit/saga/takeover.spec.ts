@@ -297,6 +297,34 @@ describe('a process that takes over', () => {
     expect(await world.status(one.sagaId)).toBe('compensated');
   });
 
+  it('undoes each of several things that a frozen process had done at once', async () => {
+    const world = new SagaWorld();
+    const frozen = new Deferred<void>();
+    const undone: unknown[] = [];
+    const step = (name: string) => ({
+      dependsOn: [],
+      retry: false as const,
+      run: async () => {
+        await frozen.promise;
+        return name;
+      },
+      undo: ({ outcome, result }: Undo) => void undone.push([outcome, result]),
+      probe: () => ({ outcome: 'failed' as const }),
+    });
+    const definition = saga({ room: step('room'), seat: step('seat'), car: step('car') });
+    const one = await world.start(definition);
+    await settled();
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(two.done);
+    frozen.resolve();
+    await expect(one.done).rejects.toThrow(FencedError);
+    await settled();
+    // Each late result takes the saga from the run that the one before it had started.
+    await world.clock.until(Promise.allSettled(world.reopened.map(({ done }) => done)));
+    const all = ['room', 'seat', 'car'].map((name) => ['completed', name]);
+    expect(undone).toEqual(expect.arrayContaining(all));
+  });
+
   it('goes on with the undos of a saga that had turned back, and repeats none that had ended', async () => {
     const world = new SagaWorld();
     const gate = new Deferred<void>();
