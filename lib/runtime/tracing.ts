@@ -58,13 +58,12 @@ export class Tracing {
 
   /** Never throws: whoever is traced must not fail because of it. */
   begin(start: SpanStart): OpenSpan {
-    const silent = untraced(start.parent ?? NONE);
-    if (!this.tracer) return silent;
     try {
-      return new SafeSpan(this.tracer.begin(start));
+      if (this.tracer) return new SafeSpan(this.tracer.begin(start));
     } catch {
-      return silent;
+      // Then nothing of it is traced.
     }
+    return untraced(start.parent ?? NONE);
   }
 
   /** Runs the work within a span that ends with it. */

@@ -7,8 +7,8 @@ import { describeWith } from '../support/requirement.js';
 
 const run = promisify(execFile);
 const QUICK = [
-  ...['c1', 'c50', 'c200', 'observed200', 'ungrouped200', 'bareFenced200'],
-  ...['observedToC200', 'ratioToUngrouped', 'ratioToBareFenced'],
+  ...['c1', 'c50', 'c200', 'observed200', 'byHand200', 'ungrouped200', 'bareFenced200'],
+  ...['observedToC200', 'byHandToC200', 'ratioToUngrouped', 'ratioToBareFenced'],
   ...['stepP50Ms', 'commitP50Ms', 'stepToCommit'],
   ...['memory', 'memoryBare', 'ratioToBare', 'stepCost10', 'stepCost200', 'growth'],
 ];

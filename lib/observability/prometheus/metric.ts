@@ -12,7 +12,7 @@ export interface Sample {
 /** An event that a metric is made from. */
 export interface Source {
   readonly event: SagazEventName;
-  readonly samples: (event: never) => readonly Sample[];
+  readonly sample: (event: never) => Sample;
 }
 
 /** One row of the table of metrics. */
@@ -57,17 +57,8 @@ export function clusterReading(metric: Common, read: (application: Observed) => 
 }
 
 /** One sample for each event. */
-export function on<N extends SagazEventName>(
-  event: N,
-  sample: (event: SagazEvents[N]) => Sample | undefined,
-): Source {
-  return {
-    event,
-    samples: (it: SagazEvents[N]) => {
-      const made = sample(it);
-      return made ? [made] : [];
-    },
-  };
+export function on<N extends SagazEventName>(event: N, sample: (event: SagazEvents[N]) => Sample): Source {
+  return { event, sample };
 }
 
 export function seconds(ms: number): number {

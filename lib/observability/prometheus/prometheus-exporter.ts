@@ -84,11 +84,7 @@ export class PrometheusExporter {
   }
 
   private feed(metric: Metric, add: Add): void {
-    for (const { event, samples } of metric.sources) {
-      this.listen(event, (it) => {
-        for (const sample of samples(it)) add(sample);
-      });
-    }
+    for (const { event, sample } of metric.sources) this.listen(event, (it) => add(sample(it)));
   }
 
   private listen(name: SagazEventName, listener: (event: never) => void): void {

@@ -88,7 +88,8 @@ export class SagaReporter {
       const failed = kind === 'step_failed' || kind === 'undo_failed';
       const code = failed ? (JSON.parse(data ?? '{}') as Partial<FailureRecord>).code : undefined;
       const { outcome = 'failed' } = stateOf(after, name);
-      return { step: name, attempt, durationMs, outcome, code, ...this.of() };
+      const { sagaId, saga, correlationId, traceId } = this.who();
+      return { step: name, attempt, durationMs, outcome, code, sagaId, saga, correlationId, traceId };
     });
   }
 
@@ -98,7 +99,9 @@ export class SagaReporter {
     const name: SagazEventName = `saga.${status}`;
     this.telemetry.emit(name, () => {
       const { code = '', standing = [] } = (JSON.parse(error ?? 'null') as Partial<SagaFailure> | null) ?? {};
-      const ended = { durationMs, code: status === 'completed' ? undefined : code, ...this.who() };
+      const { sagaId, saga, version, correlationId, traceId } = this.who();
+      const known = status === 'completed' ? undefined : code;
+      const ended = { durationMs, code: known, sagaId, saga, version, correlationId, traceId };
       return status === 'failed' || status === 'parked' ? { ...ended, code, standing } : ended;
     });
   }

@@ -18,9 +18,13 @@ export class SagaTrace {
 
   /** @param begun the span of its start; without it this run goes on with what another one began */
   begin(begun: OpenSpan | undefined): void {
+    this.span = begun ?? this.goOn();
+  }
+
+  private goOn(): OpenSpan {
     const { headers: parent, name, epoch } = this.saga;
     const attributes = { 'sagaz.saga.epoch': epoch, ...sagaAttributes(this.saga) };
-    this.span = begun ?? this.tracing.begin({ name: `saga ${name}`, parent, continues: true, attributes });
+    return this.tracing.begin({ name: `saga ${name}`, parent, continues: true, attributes });
   }
 
   end({ status, failure }: SagaState, error?: unknown): void {

@@ -5,6 +5,7 @@ import { interleaved, type Contender } from '../interleaved.js';
 import { installPeers, Peer } from '../peers.js';
 import { BareFenced } from './bare-fenced.js';
 import { DurableSagas } from './durable-sagas.js';
+import { HandWatchedSagas } from './hand-watched.js';
 
 const MANY = 200;
 /** The pool of DBOS at which it was fastest here (of 10, 20 and 50). */
@@ -28,11 +29,13 @@ export async function durableFigures(settings: BenchSettings): Promise<readonly 
     const sagas = keep(await DurableSagas.open((await database()).url));
     const ungrouped = keep(await DurableSagas.open((await database()).url, { groupCommit: false }));
     const bare = keep(await BareFenced.open((await database()).url));
+    const byHand = keep(await HandWatchedSagas.open((await database()).url));
     const contenders: Record<string, Contender> = {
       c1: (ms) => sagas.rate({ atOnce: 1, ms }),
       c50: (ms) => sagas.rate({ atOnce: 50, ms }),
       c200: (ms) => sagas.rate({ atOnce: MANY, ms }),
       observed200: (ms) => sagas.observedRate({ atOnce: MANY, ms }),
+      byHand200: (ms) => byHand.rate({ atOnce: MANY, ms }),
       ungrouped200: (ms) => ungrouped.rate({ atOnce: MANY, ms }),
       bareFenced200: (ms) => bare.rate({ atOnce: MANY, ms }),
     };
@@ -50,7 +53,8 @@ export async function durableFigures(settings: BenchSettings): Promise<readonly 
 }
 
 function ratesOf(rates: Readonly<Record<string, number>>): Figure[] {
-  const { c200 = NaN, observed200 = NaN, ungrouped200 = NaN, bareFenced200 = NaN, dbosC200 } = rates;
+  const { c200 = NaN, observed200 = NaN, byHand200 = NaN, dbosC200 } = rates;
+  const { ungrouped200 = NaN, bareFenced200 = NaN } = rates;
   const figures: Figure[] = Object.entries(rates).map(([field, value]) => ({
     field,
     value,
@@ -59,6 +63,7 @@ function ratesOf(rates: Readonly<Record<string, number>>): Figure[] {
   return [
     ...figures,
     { field: 'observedToC200', value: observed200 / c200, unit: '', bar: atLeast(0.8) },
+    { field: 'byHandToC200', value: byHand200 / c200, unit: '' },
     { field: 'ratioToUngrouped', value: c200 / ungrouped200, unit: '', bar: atLeast(2.5) },
     { field: 'ratioToBareFenced', value: c200 / bareFenced200, unit: '', bar: atLeast(0.4) },
     ...(dbosC200 === undefined

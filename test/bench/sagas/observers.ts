@@ -26,23 +26,38 @@ export async function observe(runtime: ObservedRuntime): Promise<() => Promise<v
   const { PrometheusExporter, OtelTracer, logEvents } = await internals();
   const metrics = new PrometheusExporter({ client, register: new client.Registry(), labels: {} }, runtime);
   metrics.start();
-  const provider = new NodeTracerProvider({
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(SAMPLED) }),
-    spanProcessors: [new BatchSpanProcessor(NOWHERE)],
-  });
-  provider.register();
-  runtime.tracing.use(new OtelTracer(api, provider.getTracer('bench')));
-  const stream = pino.destination({ dest: '/dev/null', sync: false });
-  const logger = pino({ level: 'info' }, stream);
-  const write = (line: object) => logger.info(line);
+  const traces = traceSome();
+  runtime.tracing.use(new OtelTracer(api, traces.tracer));
+  const logger = openLog();
+  const write = (line: object) => logger.write(line);
   const log = { log: write, warn: write, error: write, debug: write };
   const endLog = logEvents({ workerId: runtime.workerId, log, debugs: () => false });
   return async () => {
     endLog();
     metrics.stop();
     runtime.tracing.use(undefined);
+    await traces.end();
+    logger.end();
+  };
+}
+
+/** Registers an SDK that samples one trace of ten. */
+export function traceSome(): { readonly tracer: api.Tracer; end(): Promise<void> } {
+  const provider = new NodeTracerProvider({
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(SAMPLED) }),
+    spanProcessors: [new BatchSpanProcessor(NOWHERE)],
+  });
+  provider.register();
+  const end = async () => {
     await provider.shutdown();
     for (const part of [api.trace, api.context, api.propagation]) part.disable();
-    stream.end();
   };
+  return { tracer: provider.getTracer('bench'), end };
+}
+
+/** A log at info, written as pino writes by default. */
+export function openLog(): { write(line: object): void; end(): void } {
+  const stream = pino.destination('/dev/null');
+  const logger = pino({ level: 'info' }, stream);
+  return { write: (line) => logger.info(line), end: () => stream.end() };
 }
