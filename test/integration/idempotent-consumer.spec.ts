@@ -22,6 +22,7 @@ import { RedisStreamsBroker } from '../../lib/redis.js';
 import { Test } from '@nestjs/testing';
 import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
 import { RedisListener } from '../support/brokers/redis.js';
+import { safeQueue } from '../support/brokers/safe-queue.js';
 import { describeWith } from '../support/requirement.js';
 import { startApplication, type TestApplicationOptions } from '../support/test-application.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -219,15 +220,6 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     await connection.close();
   });
 
-  const queueOptions = () => ({
-    ...{
-      durable: true,
-      deadLetterExchange: '',
-      deadLetterRoutingKey: names.dead,
-      overflow: 'reject-publish',
-    },
-    arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' },
-  });
   const transport = (noAck: boolean): MicroserviceOptions => ({
     transport: Transport.RMQ,
     options: {
@@ -239,7 +231,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
         wildcards: true,
         noAck,
       },
-      queueOptions: queueOptions(),
+      queueOptions: safeQueue(names.dead),
       prefetchCount: 20,
     },
   });
@@ -315,7 +307,7 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     refused.connectMicroservice(transport(true));
     const connection = await connect(url);
     const channel = await connection.createChannel();
-    await channel.assertQueue(names.queue, queueOptions());
+    await channel.assertQueue(names.queue, safeQueue(names.dead));
     channel.sendToQueue(names.queue, Buffer.from('{"pattern":"order.paid","data":{"order":1}}'));
     const reason = /"billing"\) could lose some: set noAck: false/;
     await expect(refused.startAllMicroservices()).rejects.toThrow(reason);

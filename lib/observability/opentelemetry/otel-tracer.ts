@@ -91,7 +91,7 @@ function kindOf({ SpanKind }: Api, kind: SpanStart['kind']) {
 
 /** An error, or what is stored of one. */
 function exceptionOf(error: unknown): { readonly name: string; readonly message: string } {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown };
   return {
     name: typeof code === 'string' ? code : 'Error',
     message: typeof message === 'string' ? message : errorText(error),

@@ -43,10 +43,9 @@ export class SagaDeadline {
     return turnBack(this.error);
   }
 
-  /** Calls back when it passes here. */
+  /** Calls back when it passes here, or at once if it has passed since the claim. */
   arm(passed: () => void): void {
-    const { leftMs } = this;
-    if (leftMs > 0) this.cancelTimer = this.clock.after(leftMs, passed);
+    if (!this.missed) this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), passed);
   }
 
   close(): void {

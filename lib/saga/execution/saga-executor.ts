@@ -115,13 +115,16 @@ export class SagaExecutor {
   }
 
   /**
-   * Runs a saga that this process owns. One that comes after the drain began is only let go of again.
+   * Runs a saga that this process owns. One that comes after the drain began is only let go of again; a claim that comes
+   * behind a later one of the same saga is void.
    * @param span that of its start, if that was here
    */
   accept(saga: ClaimedSaga, span?: OpenSpan): void {
     this.lostAt.delete(saga.sagaId);
     // What still runs under an older claim has lost the saga, though to this very process.
     this.takenFrom({ sagaId: saga.sagaId, epoch: saga.epoch - 1 });
+    const latest = this.runners.get(saga.sagaId);
+    if (latest && latest.saga.epoch > saga.epoch) return span?.end();
     const place: Place = { over: undefined };
     this.places.set(saga.sagaId, place);
     place.over = this.run(saga, span, place);
@@ -201,17 +204,21 @@ export class SagaExecutor {
   private async run(saga: ClaimedSaga, span: OpenSpan | undefined, place: Place) {
     const made = this.runnerOf(saga);
     const runner = made instanceof Promise ? await made : made;
-    if (runner) this.enter(runner, span);
-    else span?.end();
-    try {
-      if (runner)
-        await (runner.deaths < SUSPECT_DEATHS ? runner.run() : this.suspects.run(() => runner.run()));
-      runner?.trace.end(runner.state());
-    } catch (error) {
-      if (runner) this.stopped(runner, error);
+    if (!runner) {
+      span?.end();
+      this.vacate(saga, place);
+      return undefined;
     }
-    this.leave(saga, { runner, place });
-    return runner?.ended;
+    try {
+      this.enter(runner, span);
+      await (runner.deaths < SUSPECT_DEATHS ? runner.run() : this.suspects.run(() => runner.run()));
+      runner.trace.end(runner.state());
+    } catch (error) {
+      this.stopped(runner, error);
+    } finally {
+      this.leave(runner, place);
+    }
+    return runner.ended;
   }
 
   private enter(runner: SagaRunner, span: OpenSpan | undefined): void {
@@ -221,10 +228,14 @@ export class SagaExecutor {
     if (this.stopping) runner.stop();
   }
 
-  private leave({ sagaId }: ClaimedSaga, { runner, place }: Visit): void {
+  private leave(runner: SagaRunner, place: Place): void {
     for (const other of this.lingering) if (other.unsettledHandlers === 0) this.lingering.delete(other);
-    if (runner && runner.unsettledHandlers > 0) this.lingering.add(runner);
-    if (runner && this.isLatest(runner)) this.runners.delete(sagaId);
+    if (runner.unsettledHandlers > 0) this.lingering.add(runner);
+    if (this.isLatest(runner)) this.runners.delete(runner.saga.sagaId);
+    this.vacate(runner.saga, place);
+  }
+
+  private vacate({ sagaId }: ClaimedSaga, place: Place): void {
     const full = this.room <= 0;
     if (this.places.get(sagaId) === place) this.places.delete(sagaId);
     if (full && this.open) this.settings.wakeClaims();
@@ -311,23 +322,22 @@ export class SagaExecutor {
     const { storage, log, telemetry } = this.settings;
     const { sagaId, epoch, ageMs: durationMs } = saga;
     const failure = failureOf(reason);
+    const end = { results: '{}', error: JSON.stringify(failure) };
+    try {
+      await storage.append({ sagaId, epoch, entries: [], events: [], status: 'parked', end });
+    } catch (fault) {
+      this.loseOf(saga, fault);
+      return;
+    }
     log.error(`saga ${saga.name} ${sagaId} is parked: ${failure.message}`);
     const parked = { ...identityOf(saga), durationMs, code: failure.code, standing: [] };
     telemetry.emit('saga.parked', () => parked);
-    const end = { results: '{}', error: JSON.stringify(failure) };
-    const write = { sagaId, epoch, entries: [], events: [], status: 'parked' as const, end };
-    await storage.append(write).catch((fault: unknown) => this.loseOf(saga, fault));
   }
 
   private loseOf({ name, sagaId }: ClaimedSaga, fault: unknown): void {
     this.lose(sagaId);
     this.settings.log.error(`saga ${name} ${sagaId} could not be run or parked: ${errorText(fault)}`);
   }
-}
-
-interface Visit {
-  readonly runner: SagaRunner | undefined;
-  readonly place: Place;
 }
 
 /** Not a fault of the saga: it is claimed anew. */

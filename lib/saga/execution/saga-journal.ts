@@ -18,7 +18,7 @@ export interface JournalOwner {
   readonly mayLaunch: boolean;
   /** Steps whose undo is under way. */
   readonly undoing: readonly string[];
-  /** A step has succeeded of which this process may not write any more. */
+  /** A step has succeeded, which this process could not write. */
   lateResult(step: string, text: string | null): void;
   /** After a write is durable. */
   written(write: Written): void;
@@ -147,7 +147,7 @@ export class SagaJournal {
   private requireTrack(facts: readonly Fact[], store: Store | undefined): void {
     if (!this.fault) return;
     const message = `${this.owner.title} stopped here by a fault`;
-    this.refused(facts, store, new FencedError(message, { cause: this.fault.error }));
+    this.failed(facts, store, new FencedError(message, { cause: this.fault.error }));
   }
 
   /** Whether the saga can still turn back because somebody wants it to. */
@@ -162,16 +162,14 @@ export class SagaJournal {
     then: (answer: Appended) => T | Promise<T>,
   ): Promise<T> {
     const stored = store ? store(write) : this.storage.append(write);
-    return stored.then(then, (error: unknown) => this.refused(facts, store, error));
+    return stored.then(then, (error: unknown) => this.failed(facts, store, error));
   }
 
-  /** An ordinary write that failed may have been stored, whatever came of it. */
-  private refused(facts: readonly Fact[], store: Store | undefined, error: unknown): never {
+  /** A write failed, or was not sent. An ordinary one may have been stored, whatever came of it; a transaction was rolled back. */
+  private failed(facts: readonly Fact[], store: Store | undefined, error: unknown): never {
     const { owner } = this;
     const fenced = error instanceof FencedError;
-    // Another process may have begun to undo these steps: it has to know of their effects.
-    const effects = fenced && !store ? facts.filter(({ kind }) => kind === 'step_completed') : [];
-    for (const { step, data } of effects) owner.lateResult(step ?? '', data);
+    if (!store) for (const { step, data } of lostEffects(facts, fenced)) owner.lateResult(step ?? '', data);
     if (!store || fenced || error instanceof CommitUnknownError) owner.lostTrack(error);
     throw error;
   }
@@ -233,6 +231,16 @@ export class SagaJournal {
     if (next.started > 0) return NO_CHANGE;
     return { status: next.status, end: endOf(this.definition, next) };
   }
+}
+
+/**
+ * Effects that nobody else knows of: another process may have begun to undo these steps. Whatever a probe has found, the next
+ * owner can ask for as well.
+ */
+function lostEffects(facts: readonly Fact[], fenced: boolean): readonly Fact[] {
+  return facts.filter(
+    ({ kind, probed }) => kind === 'late_completed' || (fenced && kind === 'step_completed' && !probed),
+  );
 }
 
 const NOTHING: readonly string[] = [];

@@ -120,9 +120,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.claimedAt = clock.monotonic();
     this.lostActions = new LostActions(saga, this.journal.state, settings);
     if (saga.deadlineInMs !== undefined) {
-      const deadline = new SagaDeadline(saga.deadlineInMs, definition, clock);
-      deadline.arm(() => void this.timeOut(deadline));
-      this.deadline = deadline;
+      this.deadline = new SagaDeadline(saga.deadlineInMs, definition, clock);
     }
   }
 
@@ -134,6 +132,8 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   run(): Promise<RunEnd> {
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     this.reporter.begun(this.state());
+    const { deadline } = this;
+    deadline?.arm(() => void this.timeOut(deadline));
     if (fresh) {
       this.startActions(this.saga.launch);
       this.gates?.open();
@@ -209,7 +209,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.steps.settled();
   }
 
-  /** A success after its step had failed: its undo has to know, even if the saga has ended. */
+  /** A success after its step had failed, or after this process lost the saga: its undo has to know, even if the saga has ended. */
   lateResult(step: string, text: string | null): void {
     this.journal.alone(() => this.takeLate(step, text)).catch((error: unknown) => this.lostTrack(error));
   }

@@ -57,10 +57,12 @@ export class StepRunner {
           return;
         }
         const failure = await this.attempt(attempt);
-        if (failure === undefined || host.halting) return;
-        if (await this.settledAfter({ ...failure, attempt, elapsedMs: host.clock.monotonic() - startedAt }))
-          return;
+        if (failure === undefined) return;
+        const elapsedMs = host.clock.monotonic() - startedAt;
+        if (host.halting || (await this.settledAfter({ ...failure, attempt, elapsedMs }))) break;
       }
+      // In a halt nothing else is decided; what an earlier attempt has done is not lost for that.
+      if (host.halting && this.late) await this.complete(this.late);
     } catch (error) {
       host.lostTrack(error);
     } finally {
@@ -167,22 +169,22 @@ export class StepRunner {
 
   /** Undefined when the attempt is recorded as completed. */
   private attempt(number: number): Promise<Failure | undefined> {
-    return this.job.step.transactional ? this.attemptApart(number) : this.attemptOnce(number);
+    return this.job.step.transactional ? this.attemptDespiteConflicts(number) : this.attemptNow(number);
   }
 
   /** Repeats an attempt whose transaction was in conflict with another one. */
-  private async attemptApart(number: number): Promise<Failure | undefined> {
+  private async attemptDespiteConflicts(number: number): Promise<Failure | undefined> {
     const { host, control } = this;
-    let failure = await this.attemptOnce(number);
+    let failure = await this.attemptNow(number);
     for (let conflicts = 0; failure && conflicts < MAX_CONFLICTS; conflicts++) {
       const repeat = host.storage.isTransient(failure.thrown) && control.mayContinue && !host.halting;
       if (!repeat) break;
-      failure = await this.attemptOnce(number);
+      failure = await this.attemptNow(number);
     }
     return failure;
   }
 
-  private attemptOnce(number: number): Promise<Failure | undefined> {
+  private attemptNow(number: number): Promise<Failure | undefined> {
     const { host, job, control } = this;
     host.requireLease();
     this.lates = stateOf(host.state(), job.step.name).lates;
@@ -205,6 +207,7 @@ export class StepRunner {
   }
 
   private complete(returned: Returned): Promise<void> {
+    this.late = undefined;
     return this.host.record(completedFacts(this.host, this.job, returned));
   }
 
@@ -215,8 +218,10 @@ export class StepRunner {
     return firstAttempt > retry.maxAttempts;
   }
 
+  /** From now on a success is a late one. */
   private giveUp(attempt: number, error: unknown): Promise<void> {
     const { job, lates } = this;
+    this.ended = true;
     const { kinds, step } = job;
     const data = JSON.stringify({ ...this.failure(error), ...(lates > 0 && { lates }) });
     const { durationMs } = this;
@@ -260,7 +265,8 @@ export class StepRunner {
     if (answer.outcome === 'unknown') return false;
     const attempt = Math.max(1, job.firstAttempt);
     if (answer.outcome === 'completed' && job.mode === 'action') {
-      await this.complete({ value: answer.result, attempt, events: [], lates: 0, durationMs: 0 });
+      const found = { value: answer.result, attempt, events: [], lates: 0, durationMs: 0 };
+      await host.record(completedFacts(host, job, found).map((fact) => ({ ...fact, probed: true })));
       return true;
     }
     // The result of the action is what its undo is given.

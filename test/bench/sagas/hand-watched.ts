@@ -15,8 +15,8 @@ const STEP_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 3
 const SAGA_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
 /**
- * The sagas of {@link DurableSagas} without the library's telemetry: the same metrics, line and spans are written by hand around
- * them, with the same clients. It is what watching costs whoever does it.
+ * The sagas of {@link DurableSagas} without the library's telemetry: metrics of sagas and steps, the line and the spans are written
+ * by hand around them, with the same clients. It is what watching costs whoever does it.
  */
 export class HandWatchedSagas {
   private readonly saga = new ClassicSaga<Order>(NAME)

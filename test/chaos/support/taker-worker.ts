@@ -7,6 +7,7 @@ import { logLevel } from 'kafkajs';
 import { SagazModule } from '../../../lib/index.js';
 import { RedisStreamsTransport } from '../../../lib/microservices.js';
 import { DEAD, GROUP } from '../../support/brokers/places.js';
+import { safeQueue } from '../../support/brokers/safe-queue.js';
 import { INBOX, Takers } from './takers.js';
 
 const { CHAOS_LEDGER_URL = '', CHAOS_BROKER = '', CHAOS_ADDRESS = '' } = process.env;
@@ -27,10 +28,7 @@ const TRANSPORTS: Readonly<Record<string, () => MicroserviceOptions>> = {
     options: {
       ...{ urls: [CHAOS_ADDRESS], queue: GROUP, exchange: 'saga-events', exchangeType: 'topic' },
       ...{ wildcards: true, noAck: false, prefetchCount: 20 },
-      queueOptions: {
-        ...{ durable: true, deadLetterExchange: '', deadLetterRoutingKey: DEAD, overflow: 'reject-publish' },
-        arguments: { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once' },
-      },
+      queueOptions: safeQueue(DEAD),
       socketOptions: { heartbeatIntervalInSeconds: 1, reconnectTimeInSeconds: 1 },
     },
   }),

@@ -3,6 +3,7 @@ import { stateAfter } from '../../../lib/saga/execution/saga-fold.js';
 import type { ClaimedSaga } from '../../../lib/saga/saga-storage.js';
 import type { JournalEntry, JournalKind } from '../../../lib/saga/state/journal.js';
 import { Deferred } from '../../../lib/runtime/deferred.js';
+import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
 import { settled } from '../../support/fake-clock.js';
 import { processOf, saga, SagaWorld } from '../../support/saga-world.js';
 
@@ -164,5 +165,39 @@ describe('a process with suspects', () => {
       status: 'parked',
       error: { code: 'SAGAZ_CRASH_LOOP' },
     });
+  });
+
+  it('leaves the one that it has parked alone, also when the time of that saga runs out', async () => {
+    const world = new SagaWorld();
+    const limited = saga({ hotel: { run: () => new Promise(() => undefined) } }, { timeout: '1m' });
+    const { executor } = processOf(world, limited, 'two');
+    const run = await world.start(limited);
+    world.kill(run);
+    world.storage.beforeWrite = () => undefined;
+    await world.storage.append({ sagaId: run.sagaId, epoch: 1, entries: [resumed(1, 1, 5)], events: [] });
+    executor.accept(await world.claim(run.sagaId, limited));
+    await settled();
+    expect(await world.status(run.sagaId)).toBe('parked');
+    run.runner.lostTrack(new Error('its process is dead'));
+    await world.clock.advance(61_000);
+    expect(await world.status(run.sagaId)).toBe('parked');
+  });
+
+  it('does not tell of a saga as parked that it could not park', async () => {
+    const world = new SagaWorld();
+    const parked: unknown[] = [];
+    const end = SagazTelemetry.subscribe('saga.parked', (event) => parked.push(event));
+    const { executor } = processOf(world, saga({ hotel: {} }), 'two');
+    const run = await world.start(saga({ hotel: { run: () => new Promise(() => undefined) } }));
+    await world.storage.append({ sagaId: run.sagaId, epoch: 1, entries: [resumed(1, 1, 5)], events: [] });
+    const taken = await world.claim(run.sagaId, saga({ hotel: {} }));
+    world.storage.beforeWrite = () => {
+      throw new Error('the database is away');
+    };
+    executor.accept(taken);
+    await settled();
+    end();
+    expect(parked).toEqual([]);
+    expect(executor.lost).toEqual([run.sagaId]);
   });
 });

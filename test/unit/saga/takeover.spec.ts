@@ -668,6 +668,28 @@ describe('SagaWorker', () => {
     await lease.stop(true);
   });
 
+  it('goes on with the later of two claims of a saga that come in the wrong order', async () => {
+    const world = new SagaWorld();
+    const gate = new Deferred<void>();
+    const definition = saga({ hotel: { run: () => gate.promise } });
+    const { executor, lease } = processOf(world, definition, 'two');
+    const one = await world.start(definition);
+    world.kill(one);
+    world.storage.beforeWrite = () => undefined;
+    const earlier = await world.claim(one.sagaId, definition);
+    const later = await world.claim(one.sagaId, definition, 'three');
+    await lease.start();
+    executor.accept(later);
+    executor.accept(earlier);
+    await settled();
+    expect(executor.claims).toEqual([{ sagaId: one.sagaId, epoch: later.epoch }]);
+    gate.resolve();
+    await executor.idle();
+    expect(executor.lost).toEqual([]);
+    expect(await world.status(one.sagaId)).toBe('completed');
+    await lease.stop(true);
+  });
+
   it('takes no more sagas than it may run at once', async () => {
     const world = new SagaWorld();
     const gates = [1, 2, 3].map(() => new Deferred<void>());

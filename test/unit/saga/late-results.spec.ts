@@ -1,0 +1,176 @@
+import { Deferred } from '../../../lib/runtime/deferred.js';
+import { FencedError } from '../../../lib/saga/state/errors.js';
+import type { SagaWrite } from '../../../lib/saga/saga-storage.js';
+import { settled } from '../../support/fake-clock.js';
+import { QUICK, saga, SagaWorld, type Undo } from '../../support/saga-world.js';
+
+const FAST = { timeout: 100 } as const;
+const GRACE = { settleGrace: 50 } as const;
+
+/** Notes what undos are told. */
+function undos() {
+  const told: unknown[] = [];
+  const undo = ({ outcome, result }: Undo) => void told.push([outcome, result]);
+  return { told, undo };
+}
+
+const has = (kind: string) => (write: SagaWrite) => write.entries.some((entry) => entry.kind === kind);
+
+describe('a success that comes when its step was given up', () => {
+  it('is told to the undo, even if it comes while the giving up is being written', async () => {
+    const world = new SagaWorld();
+    const [effect, reached, written] = [new Deferred<string>(), new Deferred<void>(), new Deferred<void>()];
+    const { told, undo } = undos();
+    const definition = saga(
+      { charge: { ...FAST, retry: false, run: () => effect.promise, undo } },
+      { ...GRACE },
+    );
+    world.storage.beforeWrite = (write) => {
+      if (!has('step_failed')(write)) return undefined;
+      reached.resolve();
+      return written.promise;
+    };
+    const run = await world.start(definition);
+    await world.clock.advance(150);
+    await reached.promise;
+    effect.resolve('charge 1');
+    await settled();
+    written.resolve();
+    await world.clock.until(run.done);
+    expect(told.at(-1)).toEqual(['completed', 'charge 1']);
+  });
+
+  it('is not lost for a fence that comes while the step is tried again', async () => {
+    const world = new SagaWorld();
+    const first = new Deferred<string>();
+    const { told, undo } = undos();
+    let calls = 0;
+    const definition = saga(
+      {
+        charge: {
+          ...FAST,
+          retry: { ...QUICK, maxAttempts: 2 },
+          run: ({ signal, fencingToken }) => {
+            if (fencingToken > 1) throw Object.assign(new Error('refused'), { status: 422 });
+            if (++calls === 1) return first.promise;
+            return new Promise((_resolve, reject) => {
+              signal.addEventListener('abort', () => reject(signal.reason as Error));
+            });
+          },
+          undo,
+          probe: () => ({ outcome: 'failed' }),
+        },
+      },
+      { ...GRACE },
+    );
+    const one = await world.start(definition);
+    await world.clock.advance(161);
+    expect(calls).toBe(2);
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(two.done);
+    first.resolve('charge 1');
+    await settled();
+    one.runner.lostTrack(new FencedError('taken'));
+    await expect(world.clock.until(one.done)).rejects.toThrow(FencedError);
+    await settled();
+    await world.clock.until(Promise.allSettled(world.reopened.map(({ done }) => done)));
+    expect(told.at(-1)).toEqual(['completed', 'charge 1']);
+  });
+
+  it('completes its step in a drain, in which the next attempt ends without one', async () => {
+    const world = new SagaWorld();
+    const first = new Deferred<string>();
+    let calls = 0;
+    const definition = saga(
+      {
+        charge: {
+          ...FAST,
+          retry: { ...QUICK, maxAttempts: 2 },
+          run: ({ signal }) => {
+            if (++calls === 1) return first.promise;
+            return new Promise((_resolve, reject) => {
+              signal.addEventListener('abort', () => reject(signal.reason as Error));
+            });
+          },
+        },
+        mail: {},
+      },
+      { ...GRACE },
+    );
+    const one = await world.start(definition);
+    await world.clock.advance(161);
+    expect(calls).toBe(2);
+    first.resolve('charge 1');
+    await settled();
+    one.runner.drain();
+    one.runner.stop();
+    await world.clock.until(one.done);
+    const kinds = (await world.storage.journal(one.sagaId)).map(({ kind, data }) => [kind, data]);
+    expect(kinds).toContainEqual(['step_completed', '"charge 1"']);
+  });
+
+  it('is told anew when the write that tells of it is refused', async () => {
+    const world = new SagaWorld();
+    const effect = new Deferred<string>();
+    const { told, undo } = undos();
+    const held = new Deferred<void>();
+    const definition = saga(
+      {
+        room: {
+          // Still being undone by the first process when the second one takes over.
+          undo: ({ fencingToken }) => (fencingToken === 1 ? held.promise : undefined),
+        },
+        charge: { ...FAST, retry: false, run: () => effect.promise, undo },
+      },
+      { ...GRACE },
+    );
+    const one = await world.start(definition);
+    await world.clock.advance(151);
+    await settled();
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(two.done);
+    expect(await world.status(one.sagaId)).toBe('compensated');
+    effect.resolve('charge 1');
+    await settled();
+    await world.clock.until(Promise.allSettled(world.reopened.map(({ done }) => done)));
+    expect(told.at(-1)).toEqual(['completed', 'charge 1']);
+  });
+
+  it('is not what a probe has found: the next owner has asked, too', async () => {
+    const world = new SagaWorld();
+    const { told, undo } = undos();
+    const [reached, written] = [new Deferred<void>(), new Deferred<void>()];
+    const definition = saga({
+      charge: {
+        run: () => new Promise(() => undefined),
+        undo,
+        probe: () => ({ outcome: 'completed', result: 'charge 1' }),
+      },
+      ship: {
+        retry: false,
+        run: () => {
+          throw Object.assign(new Error('no carrier'), { status: 422 });
+        },
+      },
+    });
+    const one = await world.start(definition);
+    await settled();
+    world.kill(one);
+    // It is frozen while it writes what its probe has found.
+    const refuse = world.storage.beforeWrite;
+    world.storage.beforeWrite = (write) => {
+      if (write.epoch !== 2 || !has('step_completed')(write)) return refuse(write);
+      reached.resolve();
+      return written.promise;
+    };
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(reached.promise);
+    const three = await world.takeOver(one.sagaId, definition, 'three');
+    await world.clock.until(three.done);
+    expect(told).toEqual([['completed', 'charge 1']]);
+    written.resolve();
+    await expect(world.clock.until(two.done)).rejects.toThrow(FencedError);
+    await settled();
+    expect(world.reopened).toEqual([]);
+  });
+});
