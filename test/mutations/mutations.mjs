@@ -119,9 +119,23 @@ export const MUTATIONS = [
   {
     name: 'a fenced success that nobody hears of',
     file: 'lib/saga/execution/saga-journal.ts',
-    from: "kind === 'step_completed') : []",
-    to: 'kind === undefined) : []',
+    from: "(fenced && kind === 'step_completed' && !probed)",
+    to: 'false',
     suite: 'test/unit/saga/takeover.spec.ts',
+  },
+  {
+    name: 'a late success that is lost while its step gives up',
+    file: 'lib/saga/execution/step-runner.ts',
+    from: '    const { job, lates } = this;\n    this.ended = true;\n',
+    to: '    const { job, lates } = this;\n',
+    suite: 'test/unit/saga/late-results.spec.ts',
+  },
+  {
+    name: 'a late success whose own write is refused',
+    file: 'lib/saga/execution/saga-journal.ts',
+    from: "kind === 'late_completed' || ",
+    to: '',
+    suite: 'test/unit/saga/late-results.spec.ts',
   },
   {
     name: 'a lease that runs out unnoticed',
