@@ -119,15 +119,15 @@ export const MUTATIONS = [
   {
     name: 'a fenced success that nobody hears of',
     file: 'lib/saga/execution/saga-journal.ts',
-    from: "(fenced && kind === 'step_completed' && !probed)",
+    from: "(fenced && kind === 'step_completed')",
     to: 'false',
     suite: 'test/unit/saga/takeover.spec.ts',
   },
   {
     name: 'a late success that is lost while its step gives up',
     file: 'lib/saga/execution/step-runner.ts',
-    from: '    const { job, lates } = this;\n    this.ended = true;\n',
-    to: '    const { job, lates } = this;\n',
+    from: '    this.ended = true;\n    const { kinds',
+    to: '    const { kinds',
     suite: 'test/unit/saga/late-results.spec.ts',
   },
   {

@@ -6,8 +6,6 @@ import type { JournalEntry } from '../state/journal.js';
 export interface Fact extends Pick<JournalEntry, 'kind' | 'step' | 'attempt' | 'data'> {
   /** Become visible with the entry. */
   readonly events: readonly OutboxRecord[];
-  /** A probe has found it. */
-  readonly probed?: boolean;
   /** How long the attempt took, for telemetry. */
   readonly durationMs?: number;
 }

@@ -29,9 +29,8 @@ export class SagaDeadline {
     return leftMs > 0 ? Math.min(restMs, leftMs) : restMs;
   }
 
-  /** It had passed before this process claimed the saga. */
-  get missed(): boolean {
-    return this.inMs <= 0;
+  get hasPassed(): boolean {
+    return this.leftMs <= 0;
   }
 
   get error(): SagaTimeoutError {
@@ -43,9 +42,9 @@ export class SagaDeadline {
     return turnBack(this.error);
   }
 
-  /** Calls back when it passes here, or at once if it has passed since the claim. */
+  /** Calls back when it passes, or at once if it has passed since the claim; not if it had passed before. */
   arm(passed: () => void): void {
-    if (!this.missed) this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), passed);
+    if (this.inMs > 0) this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), passed);
   }
 
   close(): void {

@@ -47,12 +47,17 @@ export class SagaExecutor {
   /** Runners that ended here with a handler that would not settle. */
   private readonly lingering = new Set<SagaRunner>();
   private claiming = 0;
+  /** Late results on their way to the storage. */
+  private readonly reopening = new Set<Promise<unknown>>();
   /** Sagas that may be what kills their processes run one at a time. */
   private readonly suspects = new Turn();
   private readonly runnerSettings: RunnerSettings;
 
   constructor(private readonly settings: ExecutorSettings) {
-    const lateResult = (late: Omit<LateResult, 'workerId'>) => void this.reopen(late);
+    const lateResult = (late: Omit<LateResult, 'workerId'>) => {
+      const reopening = this.reopen(late).finally(() => this.reopening.delete(reopening));
+      this.reopening.add(reopening);
+    };
     this.runnerSettings = { ...settings, lateResult };
   }
 
@@ -120,11 +125,8 @@ export class SagaExecutor {
    * @param span that of its start, if that was here
    */
   accept(saga: ClaimedSaga, span?: OpenSpan): void {
+    if (this.isVoid(saga)) return span?.end();
     this.lostAt.delete(saga.sagaId);
-    // What still runs under an older claim has lost the saga, though to this very process.
-    this.takenFrom({ sagaId: saga.sagaId, epoch: saga.epoch - 1 });
-    const latest = this.runners.get(saga.sagaId);
-    if (latest && latest.saga.epoch > saga.epoch) return span?.end();
     const place: Place = { over: undefined };
     this.places.set(saga.sagaId, place);
     place.over = this.run(saga, span, place);
@@ -191,8 +193,9 @@ export class SagaExecutor {
   /** Resolves once nothing runs here or is about to. */
   async idle(): Promise<void> {
     const { clock } = this.settings;
-    while (this.places.size > 0) {
-      await Promise.race([...this.places.values()].map(({ over }) => over ?? clock.delay(RESERVED_PAUSE_MS)));
+    while (this.places.size + this.reopening.size > 0) {
+      const places = [...this.places.values()].map(({ over }) => over ?? clock.delay(RESERVED_PAUSE_MS));
+      await Promise.race([...places, ...this.reopening]);
     }
   }
 
@@ -204,7 +207,7 @@ export class SagaExecutor {
   private async run(saga: ClaimedSaga, span: OpenSpan | undefined, place: Place) {
     const made = this.runnerOf(saga);
     const runner = made instanceof Promise ? await made : made;
-    if (!runner) {
+    if (!runner || this.isVoid(saga)) {
       span?.end();
       this.vacate(saga, place);
       return undefined;
@@ -222,6 +225,8 @@ export class SagaExecutor {
   }
 
   private enter(runner: SagaRunner, span: OpenSpan | undefined): void {
+    // What still runs under an older claim has lost the saga, though to this very process.
+    this.takenFrom({ sagaId: runner.saga.sagaId, epoch: runner.saga.epoch - 1 });
     runner.trace.begin(span);
     this.runners.set(runner.saga.sagaId, runner);
     if (!this.open) runner.drain();
@@ -239,6 +244,12 @@ export class SagaExecutor {
     const full = this.room <= 0;
     if (this.places.get(sagaId) === place) this.places.delete(sagaId);
     if (full && this.open) this.settings.wakeClaims();
+  }
+
+  /** A later claim of the saga runs here. */
+  private isVoid({ sagaId, epoch }: ClaimedSaga): boolean {
+    const latest = this.runners.get(sagaId);
+    return latest !== undefined && latest.saga.epoch > epoch;
   }
 
   private isLatest(runner: SagaRunner): boolean {

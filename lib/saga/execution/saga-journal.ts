@@ -165,7 +165,7 @@ export class SagaJournal {
     return stored.then(then, (error: unknown) => this.failed(facts, store, error));
   }
 
-  /** A write failed, or was not sent. An ordinary one may have been stored, whatever came of it; a transaction was rolled back. */
+  /** A write failed, or was not sent. An ordinary one may have been stored, whatever came of it. */
   private failed(facts: readonly Fact[], store: Store | undefined, error: unknown): never {
     const { owner } = this;
     const fenced = error instanceof FencedError;
@@ -233,14 +233,9 @@ export class SagaJournal {
   }
 }
 
-/**
- * Effects that nobody else knows of: another process may have begun to undo these steps. Whatever a probe has found, the next
- * owner can ask for as well.
- */
+/** Effects that nobody else may know of: another process may have begun to undo these steps. */
 function lostEffects(facts: readonly Fact[], fenced: boolean): readonly Fact[] {
-  return facts.filter(
-    ({ kind, probed }) => kind === 'late_completed' || (fenced && kind === 'step_completed' && !probed),
-  );
+  return facts.filter(({ kind }) => kind === 'late_completed' || (fenced && kind === 'step_completed'));
 }
 
 const NOTHING: readonly string[] = [];

@@ -49,7 +49,7 @@ export interface RunnerSettings {
   readonly reach: DebugProbe;
   /** Called after a saga was let go of that somebody may claim at once. */
   readonly wakeClaims: () => void;
-  /** Called with a success that came when its saga had ended here. */
+  /** Called with a success that came when its saga had ended here, or was lost. */
   readonly lateResult: (late: Omit<LateResult, 'workerId'>) => void;
 }
 
@@ -130,6 +130,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
    * must be claimed anew, because a write may or may not have been stored
    */
   run(): Promise<RunEnd> {
+    if (this.over) return this.end.promise;
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     this.reporter.begun(this.state());
     const { deadline } = this;
@@ -209,7 +210,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.steps.settled();
   }
 
-  /** A success after its step had failed, or after this process lost the saga: its undo has to know, even if the saga has ended. */
+  /** A success that its step could not wait for, or that could not be written: its undo has to know, even after the end. */
   lateResult(step: string, text: string | null): void {
     this.journal.alone(() => this.takeLate(step, text)).catch((error: unknown) => this.lostTrack(error));
   }
@@ -292,7 +293,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   private dueTurn(): Fact | undefined {
     if (this.saga.cancelRequested) return CANCELLED;
     if (this.definition.draft.retired) return turnBack(retiredError(this.definition));
-    return this.deadline?.missed ? this.deadline.turn : undefined;
+    return this.deadline?.hasPassed ? this.deadline.turn : undefined;
   }
 
   /** The saga's own limit: before the pivot it turns back, after it somebody should look. */

@@ -46,7 +46,7 @@ export interface StepHost {
   handlerCalled(step: string): void;
   /** Tells the host that a handler has settled, in time or not. */
   handlerSettled(): void;
-  /** Tells the host of a success that came after its step had given up. */
+  /** Tells the host of a success that its step could not wait for. */
   lateResult(step: string, text: string | null): void;
   /** Tells the host that nothing of a job is left to do here. */
   performed(job: StepJob): void;

@@ -52,22 +52,37 @@ export class StepRunner {
       if (this.hasPast && (await this.settledBefore())) return;
       const startedAt = host.clock.monotonic() - job.elapsedMs;
       for (let attempt = job.firstAttempt; !host.halting; attempt++) {
-        if (!this.control.mayContinue) {
-          await this.giveUp(attempt - 1, this.reason);
+        if (!this.mayBegin) {
+          await this.decide(attempt - 1, this.reason);
           return;
         }
         const failure = await this.attempt(attempt);
-        if (failure === undefined) return;
+        if (failure === undefined) this.ended = true;
+        if (failure === undefined || host.halting) return;
         const elapsedMs = host.clock.monotonic() - startedAt;
-        if (host.halting || (await this.settledAfter({ ...failure, attempt, elapsedMs }))) break;
+        if (await this.settledAfter({ ...failure, attempt, elapsedMs })) return;
       }
-      // In a halt nothing else is decided; what an earlier attempt has done is not lost for that.
-      if (host.halting && this.late) await this.complete(this.late);
     } catch (error) {
       host.lostTrack(error);
     } finally {
+      const late = this.undecided;
+      if (late) await this.keepLate(late);
       this.ended = true;
       host.performed(job);
+    }
+  }
+
+  /** A success for which nothing was decided. */
+  private get undecided(): Returned | undefined {
+    return this.ended ? undefined : this.late;
+  }
+
+  /** In a halt nothing else is decided, but what an earlier attempt has done is not lost for that. */
+  private async keepLate(late: Returned): Promise<void> {
+    try {
+      await this.complete(late);
+    } catch (error) {
+      this.host.lostTrack(error);
     }
   }
 
@@ -92,18 +107,23 @@ export class StepRunner {
   private async settledAfter(failed: FailedRun): Promise<boolean> {
     const { host, job, control } = this;
     const { thrown, attempt } = failed;
-    if (job.mode === 'action') {
+    if (job.mode === 'action' && !this.late) {
       this.known = worseOutcome(this.outcome, this.outcomeOf(thrown));
       if ((await this.settledByProbe()) || host.halting) return true;
     }
     const delay = nextDelay(job.retry, { ...failed, error: thrown, unlimited: this.isUnlimited() });
-    if (delay !== undefined && control.mayContinue) {
+    if (delay !== undefined && control.mayContinue && !this.late) {
       await this.backOff(failed, delay);
       if (host.halting) return true;
       if (!this.late && control.mayContinue) return false;
     }
-    await (this.late ? this.complete(this.late) : this.giveUp(attempt, thrown));
+    await this.decide(attempt, thrown);
     return true;
+  }
+
+  /** There is no next attempt. */
+  private decide(attempt: number, error: unknown): Promise<void> {
+    return this.late ? this.complete(this.late) : this.giveUp(attempt, error);
   }
 
   private async backOff({ thrown, attempt, elapsedMs }: FailedRun, delayMs: number): Promise<void> {
@@ -206,8 +226,9 @@ export class StepRunner {
     this.endPause?.();
   }
 
+  /** From now on a success is a late one, as after `giveUp`. */
   private complete(returned: Returned): Promise<void> {
-    this.late = undefined;
+    this.ended = true;
     return this.host.record(completedFacts(this.host, this.job, returned));
   }
 
@@ -218,7 +239,6 @@ export class StepRunner {
     return firstAttempt > retry.maxAttempts;
   }
 
-  /** From now on a success is a late one. */
   private giveUp(attempt: number, error: unknown): Promise<void> {
     const { job, lates } = this;
     this.ended = true;
@@ -265,8 +285,7 @@ export class StepRunner {
     if (answer.outcome === 'unknown') return false;
     const attempt = Math.max(1, job.firstAttempt);
     if (answer.outcome === 'completed' && job.mode === 'action') {
-      const found = { value: answer.result, attempt, events: [], lates: 0, durationMs: 0 };
-      await host.record(completedFacts(host, job, found).map((fact) => ({ ...fact, probed: true })));
+      await this.complete({ value: answer.result, attempt, events: [], lates: 0, durationMs: 0 });
       return true;
     }
     // The result of the action is what its undo is given.

@@ -136,28 +136,25 @@ describe('a success that comes when its step was given up', () => {
     expect(told.at(-1)).toEqual(['completed', 'charge 1']);
   });
 
-  it('is not what a probe has found: the next owner has asked, too', async () => {
+  it('is told when a probe has found it, too: the next owner may have asked too early', async () => {
     const world = new SagaWorld();
     const { told, undo } = undos();
     const [reached, written] = [new Deferred<void>(), new Deferred<void>()];
+    const answers = ['completed', 'failed'] as const;
+    let asked = 0;
     const definition = saga({
       charge: {
+        retry: false,
         run: () => new Promise(() => undefined),
         undo,
-        probe: () => ({ outcome: 'completed', result: 'charge 1' }),
-      },
-      ship: {
-        retry: false,
-        run: () => {
-          throw Object.assign(new Error('no carrier'), { status: 422 });
-        },
+        probe: () => ({ outcome: answers[asked++] ?? 'unknown', result: 'charge 1' }),
       },
     });
     const one = await world.start(definition);
     await settled();
     world.kill(one);
-    // It is frozen while it writes what its probe has found.
     const refuse = world.storage.beforeWrite;
+    // It is frozen while it writes what its probe has found.
     world.storage.beforeWrite = (write) => {
       if (write.epoch !== 2 || !has('step_completed')(write)) return refuse(write);
       reached.resolve();
@@ -167,10 +164,84 @@ describe('a success that comes when its step was given up', () => {
     await world.clock.until(reached.promise);
     const three = await world.takeOver(one.sagaId, definition, 'three');
     await world.clock.until(three.done);
-    expect(told).toEqual([['completed', 'charge 1']]);
+    expect(told).toEqual([]);
     written.resolve();
     await expect(world.clock.until(two.done)).rejects.toThrow(FencedError);
     await settled();
-    expect(world.reopened).toEqual([]);
+    await world.clock.until(Promise.allSettled(world.reopened.map(({ done }) => done)));
+    expect(told).toEqual([['completed', 'charge 1']]);
+  });
+
+  it('is not lost when it comes while a process that woke up asks whether the saga is still its own', async () => {
+    const world = new SagaWorld();
+    const first = new Deferred<string>();
+    const { told, undo } = undos();
+    let calls = 0;
+    const definition = saga(
+      {
+        charge: {
+          ...FAST,
+          retry: { ...QUICK, maxAttempts: 3 },
+          run: ({ fencingToken }) => {
+            if (fencingToken > 1) throw Object.assign(new Error('refused'), { status: 422 });
+            calls += 1;
+            return first.promise;
+          },
+          undo,
+          probe: () => ({ outcome: 'failed' }),
+        },
+      },
+      { ...GRACE },
+    );
+    const answered = new Deferred<void>();
+    const { taken } = world.storage;
+    world.storage.taken = async (claims) => {
+      if (claims[0]?.epoch === 1) await answered.promise;
+      return taken.call(world.storage, claims);
+    };
+    const one = await world.start(definition);
+    await world.clock.advance(160);
+    const two = await world.takeOver(one.sagaId, definition);
+    await world.clock.until(two.done);
+    expect(await world.status(one.sagaId)).toBe('compensated');
+    first.resolve('charge 1');
+    await settled();
+    answered.resolve();
+    await expect(world.clock.until(one.done)).rejects.toThrow(FencedError);
+    await settled();
+    await world.clock.until(Promise.allSettled(world.reopened.map(({ done }) => done)));
+    expect(calls).toBe(1);
+    expect(told.at(-1)).toEqual(['completed', 'charge 1']);
+  });
+
+  it('counts once, though two come and the process is drained', async () => {
+    const world = new SagaWorld();
+    const late = [new Deferred<string>(), new Deferred<string>()];
+    const [reached, written] = [new Deferred<void>(), new Deferred<void>()];
+    let calls = 0;
+    const definition = saga(
+      {
+        charge: { ...FAST, retry: { ...QUICK, maxAttempts: 3 }, run: () => late[calls++]?.promise },
+        mail: {},
+      },
+      { ...GRACE },
+    );
+    world.storage.beforeWrite = (write) => {
+      if (!has('step_completed')(write)) return undefined;
+      reached.resolve();
+      return written.promise;
+    };
+    const one = await world.start(definition);
+    await world.clock.advance(160 + 150);
+    expect(calls).toBe(2);
+    late[0]?.resolve('charge 1');
+    await reached.promise;
+    late[1]?.resolve('charge 2');
+    await settled();
+    one.runner.drain();
+    written.resolve();
+    await world.clock.until(one.done);
+    const ended = (await world.storage.journal(one.sagaId)).filter(({ kind }) => kind === 'step_completed');
+    expect(ended.map(({ data }) => data)).toEqual(['"charge 1"']);
   });
 });

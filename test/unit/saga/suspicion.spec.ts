@@ -149,6 +149,62 @@ describe('a process with suspects', () => {
     await lease.stop(true);
   });
 
+  it('turns one back, and calls nothing of it, whose time ran out while it waited for the others', async () => {
+    const world = new SagaWorld();
+    const gate = new Deferred<void>();
+    const began: string[] = [];
+    const limited = saga(
+      {
+        hotel: {
+          timeout: '1h',
+          run: ({ sagaId, fencingToken }) => {
+            if (fencingToken > 1) began.push(sagaId);
+            return gate.promise;
+          },
+        },
+      },
+      { timeout: '1m' },
+    );
+    const { executor, lease } = processOf(world, limited, 'two');
+    const runs = [await world.start(limited), await world.start(limited)];
+    for (const run of runs) {
+      world.kill(run);
+      world.storage.beforeWrite = () => undefined;
+      const entries = [resumed(1, 1, 2)];
+      await world.storage.append({ sagaId: run.sagaId, epoch: 1, entries, events: [] });
+    }
+    const claims = await world.storage.claim({
+      ...{ workerId: 'two', versions: [limited], held: [], lost: [], limit: 10 },
+    });
+    await lease.start();
+    // The first one has no limit, so that it holds the place of the suspects.
+    executor.accept({ ...claims[0], deadlineInMs: undefined } as ClaimedSaga);
+    executor.accept(claims[1] as ClaimedSaga);
+    await world.clock.advance(61_000);
+    for (const run of runs) run.runner.lostTrack(new Error('its process is dead'));
+    gate.resolve();
+    await executor.idle();
+    expect(began).toEqual([claims[0]?.sagaId]);
+    expect(await world.status(claims[1]?.sagaId ?? '')).toBe('compensated');
+    await lease.stop(true);
+  });
+
+  it('leaves no timer behind of one that was lost while it waited for the others', async () => {
+    const world = new SagaWorld();
+    const limited = saga({ hotel: { run: () => Promise.resolve() } }, { timeout: '1m' });
+    const { executor } = processOf(world, limited, 'two');
+    const suspects = ['s1', 's2'].map((sagaId) =>
+      claimed([resumed(1, 1, 2)], 2, { sagaId, deadlineInMs: 60_000 }),
+    );
+    const gate = new Deferred<void>();
+    world.storage.beforeWrite = () => gate.promise;
+    for (const suspect of suspects) executor.accept(suspect);
+    executor.abandon(new Error('its lease is lost'));
+    gate.resolve();
+    await executor.idle();
+    expect(world.clock.waiting).toEqual([]);
+  });
+
   it('parks the one that killed more processes in a row than maxClaims, and tells of it', async () => {
     const world = new SagaWorld();
     const { executor } = processOf(world, saga({ hotel: {} }), 'two');
