@@ -1,8 +1,9 @@
 import { Deferred } from '../../../lib/runtime/deferred.js';
+import type { SagaDefinition } from '../../../lib/saga/definition/saga-definition.js';
 import { FencedError } from '../../../lib/saga/state/errors.js';
 import type { SagaWrite } from '../../../lib/saga/saga-storage.js';
 import { settled } from '../../support/fake-clock.js';
-import { QUICK, saga, SagaWorld, type Undo } from '../../support/saga-world.js';
+import { QUICK, saga, SagaWorld, type Action, type TestStep, type Undo } from '../../support/saga-world.js';
 
 const FAST = { timeout: 100 } as const;
 const GRACE = { settleGrace: 50 } as const;
@@ -13,6 +14,26 @@ function undos() {
   const undo = ({ outcome, result }: Undo) => void told.push([outcome, result]);
   return { told, undo };
 }
+
+type Charge = Required<Pick<TestStep, 'run' | 'undo'>> & { readonly attempts: number };
+
+/** A step that every later owner fails, and whose probe never finds its effect. */
+function charge({ run, undo, attempts }: Charge): SagaDefinition {
+  const step: TestStep = {
+    ...{ ...FAST, undo, retry: { ...QUICK, maxAttempts: attempts }, probe: () => ({ outcome: 'failed' }) },
+    run: (ctx) => {
+      if (ctx.fencingToken > 1) throw Object.assign(new Error('refused'), { status: 422 });
+      return run(ctx);
+    },
+  };
+  return saga({ charge: step }, { ...GRACE });
+}
+
+/** Until it is aborted. */
+const forEver = ({ signal }: Action) =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error));
+  });
 
 const has = (kind: string) => (write: SagaWrite) => write.entries.some((entry) => entry.kind === kind);
 
@@ -45,24 +66,8 @@ describe('a success that comes when its step was given up', () => {
     const first = new Deferred<string>();
     const { told, undo } = undos();
     let calls = 0;
-    const definition = saga(
-      {
-        charge: {
-          ...FAST,
-          retry: { ...QUICK, maxAttempts: 2 },
-          run: ({ signal, fencingToken }) => {
-            if (fencingToken > 1) throw Object.assign(new Error('refused'), { status: 422 });
-            if (++calls === 1) return first.promise;
-            return new Promise((_resolve, reject) => {
-              signal.addEventListener('abort', () => reject(signal.reason as Error));
-            });
-          },
-          undo,
-          probe: () => ({ outcome: 'failed' }),
-        },
-      },
-      { ...GRACE },
-    );
+    const run = (ctx: Action) => (++calls === 1 ? first.promise : forEver(ctx));
+    const definition = charge({ run, undo, attempts: 2 });
     const one = await world.start(definition);
     await world.clock.advance(161);
     expect(calls).toBe(2);
@@ -86,12 +91,7 @@ describe('a success that comes when its step was given up', () => {
         charge: {
           ...FAST,
           retry: { ...QUICK, maxAttempts: 2 },
-          run: ({ signal }) => {
-            if (++calls === 1) return first.promise;
-            return new Promise((_resolve, reject) => {
-              signal.addEventListener('abort', () => reject(signal.reason as Error));
-            });
-          },
+          run: (ctx) => (++calls === 1 ? first.promise : forEver(ctx)),
         },
         mail: {},
       },
@@ -177,22 +177,11 @@ describe('a success that comes when its step was given up', () => {
     const first = new Deferred<string>();
     const { told, undo } = undos();
     let calls = 0;
-    const definition = saga(
-      {
-        charge: {
-          ...FAST,
-          retry: { ...QUICK, maxAttempts: 3 },
-          run: ({ fencingToken }) => {
-            if (fencingToken > 1) throw Object.assign(new Error('refused'), { status: 422 });
-            calls += 1;
-            return first.promise;
-          },
-          undo,
-          probe: () => ({ outcome: 'failed' }),
-        },
-      },
-      { ...GRACE },
-    );
+    const run = () => {
+      calls += 1;
+      return first.promise;
+    };
+    const definition = charge({ run, undo, attempts: 3 });
     const answered = new Deferred<void>();
     const { taken } = world.storage;
     world.storage.taken = async (claims) => {
