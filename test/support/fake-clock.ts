@@ -60,6 +60,11 @@ export class FakeClock implements Clock {
     });
   }
 
+  /** Time passes in which nothing else can happen: what is due comes behind. */
+  block(ms: number): void {
+    this.elapsed += ms;
+  }
+
   /** Milliseconds until each pause that is being waited for ends, the nearest first. */
   get waiting(): readonly number[] {
     return [...this.timers].map(({ due }) => due - this.elapsed).sort((a, b) => a - b);

@@ -16,6 +16,8 @@ export interface GateOwner {
 
 /** Lets the steps of one saga begin that have waited for their time or for a signal, and fails those that waited too long. */
 export class GateKeeper {
+  /** Before its saga's run nothing is opened: a suspect waits for its turn. */
+  private begun = false;
   private closed = false;
 
   constructor(
@@ -31,7 +33,7 @@ export class GateKeeper {
 
   /** The same, while the saga is not let go of. */
   get awaited(): KnownSignals | undefined {
-    return this.owner.halting ? undefined : this.known;
+    return this.owner.halting || !this.begun ? undefined : this.known;
   }
 
   /** Whether a step has begun to wait for a signal that may be there already. */
@@ -56,11 +58,12 @@ export class GateKeeper {
 
   signalled(signals: readonly StoredSignal[]): void {
     this.gates.add(signals);
-    this.open();
+    if (this.begun) this.open();
   }
 
   /** Starts what waits for nothing any more, and looks for the signals of what has begun to wait. */
   open(): void {
+    this.begun = true;
     this.journal
       .alone(() => this.pass())
       .catch((error: unknown) => {

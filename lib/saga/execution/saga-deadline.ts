@@ -8,6 +8,7 @@ import { turnBack } from './saga-journal.js';
 export class SagaDeadline {
   private readonly claimedAt: number;
   private cancelTimer: (() => void) | undefined;
+  private waiting = false;
 
   constructor(
     /** Milliseconds from the claim; negative when it had passed before. */
@@ -33,6 +34,11 @@ export class SagaDeadline {
     return this.leftMs <= 0;
   }
 
+  /** It has passed here, and its timer is about to say so. */
+  get isDue(): boolean {
+    return this.waiting && this.hasPassed;
+  }
+
   get error(): SagaTimeoutError {
     return new SagaTimeoutError(`the saga did not end within ${this.definition.options.timeout} ms`);
   }
@@ -44,7 +50,12 @@ export class SagaDeadline {
 
   /** Calls back when it passes, or at once if it has passed since the claim; not if it had passed before. */
   arm(passed: () => void): void {
-    if (this.inMs > 0) this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), passed);
+    if (this.inMs <= 0) return;
+    this.waiting = true;
+    this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), () => {
+      this.waiting = false;
+      passed();
+    });
   }
 
   close(): void {

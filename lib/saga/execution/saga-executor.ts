@@ -31,6 +31,8 @@ export interface ExecutorSettings extends Omit<RunnerSettings, 'lateResult'> {
 
 /** Of a saga that runs here or is about to. */
 interface Place {
+  /** Of its claim; 0 while it is only reserved. */
+  readonly epoch: number;
   /** Resolves when nothing of it runs here any more, with how it ended; undefined while it is only reserved. */
   over: Promise<ResultRow | undefined> | undefined;
 }
@@ -96,7 +98,7 @@ export class SagaExecutor {
   /** Keeps a place for a saga that is about to be created for this process. @returns false when there is none */
   reserve(sagaId: string): boolean {
     if (this.room <= 0) return false;
-    this.places.set(sagaId, { over: undefined });
+    this.places.set(sagaId, { epoch: 0, over: undefined });
     return true;
   }
 
@@ -126,8 +128,10 @@ export class SagaExecutor {
    */
   accept(saga: ClaimedSaga, span?: OpenSpan): void {
     if (this.isVoid(saga)) return span?.end();
+    // What still runs under an older claim has lost the saga, though to this very process.
+    this.takenFrom({ sagaId: saga.sagaId, epoch: saga.epoch - 1 });
     this.lostAt.delete(saga.sagaId);
-    const place: Place = { over: undefined };
+    const place: Place = { epoch: saga.epoch, over: undefined };
     this.places.set(saga.sagaId, place);
     place.over = this.run(saga, span, place);
   }
@@ -225,10 +229,9 @@ export class SagaExecutor {
   }
 
   private enter(runner: SagaRunner, span: OpenSpan | undefined): void {
-    // What still runs under an older claim has lost the saga, though to this very process.
-    this.takenFrom({ sagaId: runner.saga.sagaId, epoch: runner.saga.epoch - 1 });
     runner.trace.begin(span);
     this.runners.set(runner.saga.sagaId, runner);
+    this.lostAt.delete(runner.saga.sagaId);
     if (!this.open) runner.drain();
     if (this.stopping) runner.stop();
   }
@@ -246,10 +249,10 @@ export class SagaExecutor {
     if (full && this.open) this.settings.wakeClaims();
   }
 
-  /** A later claim of the saga runs here. */
+  /** A later claim of the saga runs here, or is about to. */
   private isVoid({ sagaId, epoch }: ClaimedSaga): boolean {
-    const latest = this.runners.get(sagaId);
-    return latest !== undefined && latest.saga.epoch > epoch;
+    const known = [this.places.get(sagaId)?.epoch, this.runners.get(sagaId)?.saga.epoch];
+    return known.some((other) => other !== undefined && other > epoch);
   }
 
   private isLatest(runner: SagaRunner): boolean {

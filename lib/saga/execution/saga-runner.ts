@@ -8,7 +8,6 @@ import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { Tracing } from '../../runtime/tracing.js';
 import type { WorkerIdentity } from '../../runtime/worker-identity.js';
-import { retiredError } from '../definition/retired-definition.js';
 import type { SagaDefinition, StepDefinition } from '../definition/saga-definition.js';
 import type { ClaimedSaga, LateResult, SagaStorage, SagaWrite } from '../saga-storage.js';
 import { FencedError, ShutdownError } from '../state/errors.js';
@@ -21,8 +20,9 @@ import { readyUndos, relaunches, running } from './decisions.js';
 import { GateKeeper, type GateOwner } from './gate-keeper.js';
 import { Gates } from './gates.js';
 import { LostActions } from './lost-actions.js';
+import { dueTurn } from './due-turn.js';
 import { deathsOf } from './suspicion.js';
-import { CANCELLED, SagaJournal, turnBack, type JournalOwner, type Written } from './saga-journal.js';
+import { CANCELLED, SagaJournal, type JournalOwner, type Written } from './saga-journal.js';
 import type { ResultRow } from './saga-result.js';
 import { SagaDeadline } from './saga-deadline.js';
 import { SagaReporter } from './saga-reporter.js';
@@ -93,10 +93,12 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   /** Nothing of the saga needs a process before this point of the monotonic clock; Infinity: until a signal comes. */
   private wakeAt: number | undefined;
   private readonly end = new Deferred<RunEnd>();
+  private begun = false;
+  cancelled = false;
   private over = false;
   private readonly lostActions: LostActions;
   private readonly claimedAt: number;
-  private readonly deadline: SagaDeadline | undefined;
+  readonly deadline: SagaDeadline | undefined;
 
   /** @throws DefinitionChangedError when the journal names steps that the definition does not have */
   constructor(
@@ -131,6 +133,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
    */
   run(): Promise<RunEnd> {
     if (this.over) return this.end.promise;
+    this.begun = true;
     const fresh = this.saga.epoch === 1 && this.saga.launch.length > 0;
     this.reporter.begun(this.state());
     const { deadline } = this;
@@ -161,6 +164,9 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
 
   /** Turns the saga back, unless it is too late for that. The storage knows of the request already. */
   cancel(): Promise<void> {
+    this.cancelled = true;
+    // A suspect that waits for its turn turns back when that comes.
+    if (!this.begun) return Promise.resolve();
     return this.journal.alone(async () => {
       if (this.journal.mayCancel && !this.journal.closedBy) await this.journal.write([CANCELLED]);
     });
@@ -187,14 +193,18 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   }
 
   paused(): void {
-    // Whoever let go of it now would lose what a handler that has not settled may still return.
-    if (this.halting || this.steps.unsettled > 0 || this.gates?.mustLook) return;
+    if (!this.mayRest) return;
     const waitMs = this.gates?.restMs;
     if (this.jobs.size === 0 && waitMs === undefined) return;
     const restMs = Math.min(this.jobs.restMs, waitMs ?? Infinity);
     if (restMs < MIN_REST_MS) return;
     this.wakeAt = this.clock.monotonic() + (this.deadline?.cut(restMs) ?? restMs);
     this.drain();
+  }
+
+  /** Whoever let go of it now would lose what a handler that has not settled may still return, or a time that is just up. */
+  private get mayRest(): boolean {
+    return !(this.halting || this.steps.unsettled > 0 || this.gates?.mustLook || this.deadline?.isDue);
   }
 
   /** Handlers that were called and have not settled, which only the end of the process ends. */
@@ -279,7 +289,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
       if (halting && running(state).length === 0) return;
       const data = JSON.stringify({ deaths: this.deaths } satisfies ResumeRecord);
       const resumed: Fact = { kind: 'resumed', step: null, attempt: 0, data, events: [] };
-      const turn = this.journal.mayCancel ? this.dueTurn() : undefined;
+      const turn = this.journal.mayCancel ? dueTurn(this) : undefined;
       const again = halting || turn ? [] : relaunches(state);
       const opened = halting || turn ? [] : (this.gates?.openings ?? []);
       await this.journal.write(turn ? [turn, resumed] : [resumed, ...opened], undefined, again);
@@ -287,13 +297,6 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
     this.resumed = true;
     if (this.halting) this.settle();
     else this.gates?.open();
-  }
-
-  /** What happened to the saga while nobody ran it. */
-  private dueTurn(): Fact | undefined {
-    if (this.saga.cancelRequested) return CANCELLED;
-    if (this.definition.draft.retired) return turnBack(retiredError(this.definition));
-    return this.deadline?.hasPassed ? this.deadline.turn : undefined;
   }
 
   /** The saga's own limit: before the pivot it turns back, after it somebody should look. */
@@ -304,6 +307,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
       // Turned back already: then what it waits for is aborted.
       if (this.state().status === 'compensating') this.jobs.abortActions(deadline.error);
       else this.reporter.overdue(deadline.error.code);
+      this.paused();
     });
     return work.catch((error: unknown) => this.lostTrack(error));
   }

@@ -189,6 +189,52 @@ describe('a process with suspects', () => {
     await lease.stop(true);
   });
 
+  it.each(['a signal', 'a cancel'] as const)(
+    'lets nothing of one begin for %s before its turn',
+    async (what) => {
+      const world = new SagaWorld();
+      const gate = new Deferred<void>();
+      const calls: string[] = [];
+      const waits = saga({
+        hotel: { dependsOn: [], timeout: '1h', run: () => gate.promise, undo: () => void calls.push('undo') },
+        paid: {
+          ...{ dependsOn: [], waitFor: 'paid', timeout: '1h' },
+          run: async () => {
+            calls.push('paid');
+            await gate.promise;
+          },
+        },
+      });
+      const { executor, lease, orchestrator } = processOf(world, waits, 'two');
+      const dead = [await world.start(waits), await world.start(waits)];
+      await settled();
+      for (const { sagaId } of dead) {
+        const { length } = await world.storage.journal(sagaId);
+        await world.storage.append({ sagaId, epoch: 1, entries: [resumed(length + 1, 1, 2)], events: [] });
+      }
+      for (const run of dead) world.kill(run);
+      world.storage.beforeWrite = () => undefined;
+      const claims = await world.storage.claim({
+        ...{ workerId: 'two', versions: [waits], held: [], lost: [], limit: 10 },
+      });
+      await lease.start();
+      for (const claim of claims) executor.accept(claim);
+      await settled();
+      const second = claims[1]?.sagaId ?? '';
+      if (what === 'a signal') {
+        await orchestrator.signal(second, 'paid');
+        executor.signalled(await world.storage.signals([{ sagaId: second, seq: 0 }]));
+      } else await orchestrator.cancel(second);
+      await settled();
+      expect(calls).toEqual([]);
+      gate.resolve();
+      await world.clock.until(executor.idle());
+      expect(calls).toEqual([what === 'a signal' ? 'paid' : 'undo']);
+      expect(await world.status(second)).toBe(what === 'a signal' ? 'completed' : 'compensated');
+      await lease.stop(true);
+    },
+  );
+
   it('leaves no timer behind of one that was lost while it waited for the others', async () => {
     const world = new SagaWorld();
     const limited = saga({ hotel: { run: () => Promise.resolve() } }, { timeout: '1m' });

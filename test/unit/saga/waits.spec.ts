@@ -32,6 +32,20 @@ function tracing() {
   };
 }
 
+describe('a saga whose time runs out while a handler blocks its process', () => {
+  it('turns back, and does not go to wait for a signal', async () => {
+    const { trace, run, undo } = tracing();
+    const { orchestrator, clock, status } = await trips(
+      { book: { run: () => clock.block(61_000), undo }, ship: { run, waitFor: 'paid' } },
+      { timeout: '1m' },
+    );
+    const { sagaId } = await orchestrator.start('trip', {});
+    await clock.advance(2_000);
+    expect(await status(sagaId)).toBe('compensated');
+    expect(trace).toEqual(['undo book']);
+  });
+});
+
 describe('a step with a delay', () => {
   it('starts so long after the steps before it, and no process holds its saga meanwhile', async () => {
     const { trace, run, undo } = tracing();
