@@ -134,11 +134,15 @@ const MAX_HEADER_NAME_BYTES = 255;
 
 function headersFault(text: string, { headers = {} }: OutboxEventInput): EventFault | undefined {
   const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_HEADER_BYTES)
+    return {
+      kind: 'too_large',
+      field: 'headers',
+      reason: `${bytes} bytes; the limit is ${MAX_HEADER_BYTES}`,
+    };
   const isLong = (name: string) => Buffer.byteLength(name) > MAX_HEADER_NAME_BYTES;
-  if (bytes <= MAX_HEADER_BYTES && Object.keys(headers).some(isLong))
-    return invalid('headers', `expected names of at most ${MAX_HEADER_NAME_BYTES} bytes`).fault;
-  if (bytes <= MAX_HEADER_BYTES) return undefined;
-  return { kind: 'too_large', field: 'headers', reason: `${bytes} bytes; the limit is ${MAX_HEADER_BYTES}` };
+  if (!Object.keys(headers).some(isLong)) return undefined;
+  return invalid('headers', `expected names of at most ${MAX_HEADER_NAME_BYTES} bytes`).fault;
 }
 
 function destinationFault(names: ReadonlySet<string>, { destinations }: EventRules): EventFault | undefined {

@@ -72,11 +72,18 @@ export class Tracing {
   }
 }
 
-/** Runs the work within a span that ends with it. */
-export async function spanning<T>(span: OpenSpan, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs the work within a span that ends with it.
+ * @param thrownIn the error in a result, of work that does not throw it; default: there is none
+ */
+export async function spanning<T>(
+  span: OpenSpan,
+  work: () => Promise<T>,
+  thrownIn: (result: T) => unknown = () => undefined,
+): Promise<T> {
   try {
     const result = await span.run(work);
-    span.end();
+    span.end(thrownIn(result));
     return result;
   } catch (error) {
     span.end(error);

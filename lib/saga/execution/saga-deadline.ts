@@ -8,7 +8,6 @@ import { turnBack } from './saga-journal.js';
 export class SagaDeadline {
   private readonly claimedAt: number;
   private cancelTimer: (() => void) | undefined;
-  private waiting = false;
 
   constructor(
     /** Milliseconds from the claim; negative when it had passed before. */
@@ -36,7 +35,7 @@ export class SagaDeadline {
 
   /** It has passed here, and its timer is about to say so. */
   get isDue(): boolean {
-    return this.waiting && this.hasPassed;
+    return this.cancelTimer !== undefined && this.hasPassed;
   }
 
   get error(): SagaTimeoutError {
@@ -51,9 +50,8 @@ export class SagaDeadline {
   /** Calls back when it passes, or at once if it has passed since the claim; not if it had passed before. */
   arm(passed: () => void): void {
     if (this.inMs <= 0) return;
-    this.waiting = true;
     this.cancelTimer = this.clock.after(Math.max(0, this.leftMs), () => {
-      this.waiting = false;
+      this.cancelTimer = undefined;
       passed();
     });
   }

@@ -1,4 +1,4 @@
-import { Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
+import { spanning, Tracing, type OpenSpan, type TraceHeaders } from '../../runtime/tracing.js';
 import type { ClaimedSaga } from '../saga-storage.js';
 import type { Failure } from './attempt.js';
 import type { SagaState } from './saga-state.js';
@@ -43,17 +43,7 @@ export class SagaTrace {
       'sagaz.step.attempt': number,
       ...sagaAttributes(this.saga),
     };
-    const child = span.child({ name, attributes });
-    return child.run(work).then(
-      (failure) => {
-        child.end(failure?.thrown);
-        return failure;
-      },
-      (error: unknown) => {
-        child.end(error);
-        throw error;
-      },
-    );
+    return spanning(span.child({ name, attributes }), work, (failure) => failure?.thrown);
   }
 
   /** Of the span that is active: for events. */
