@@ -9,6 +9,7 @@ import { RedisServer } from '../services/redis-server.js';
 import { KafkaListener } from './kafka.js';
 import { DEAD, GROUP, TYPE } from './places.js';
 import { RedisListener } from './redis.js';
+import { safeQueue } from './safe-queue.js';
 
 export interface KeptMessage {
   readonly payload: unknown;
@@ -39,7 +40,9 @@ export async function killedRabbitMq(): Promise<KilledServer> {
   await channel.assertExchange(EXCHANGE, 'topic', { durable: true });
   for (const queue of [TYPE, DEAD]) await channel.assertQueue(queue, { durable: true });
   await channel.bindQueue(TYPE, EXCHANGE, '#');
+  await channel.assertQueue(GROUP, safeQueue(DEAD));
   await setUp.close();
+  await node.keepQueues();
   let reading: ChannelModel | undefined;
   return {
     broker: new RabbitMqBroker({ url: node.url, exchange: EXCHANGE, heartbeat: '1s' }),
