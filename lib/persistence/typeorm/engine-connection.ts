@@ -1,7 +1,7 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { PoolClient, QueryResult } from 'pg';
 import { isRefusal } from './sql-state.js';
-import { destroyConnection } from './typeorm-saga-transaction.js';
+import { destroyConnection } from './handler-transaction.js';
 
 /** A statement of our own. The name lets the server plan it once per connection. */
 export interface Statement {

@@ -6,12 +6,15 @@ import {
   type KnownAction,
   type UndoResult,
 } from '../../inbox/barrier-storage.js';
+import type { CommitWatch } from './commit-watch.js';
+import { handlerTransaction } from './handler-transaction.js';
 import type { Tables } from './identifiers.js';
 import * as sql from './sql/inbox-sql.js';
 import type { TransactionScope } from './transaction-scope.js';
 
 export interface TypeOrmBarrierSettings {
   readonly application: DataSource;
+  readonly commits: CommitWatch;
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly scope: TransactionScope;
@@ -24,8 +27,8 @@ export class TypeOrmBarrierStorage extends BarrierStorage<EntityManager> {
   }
 
   action<T>(command: BarrierCommand, work: (tx: EntityManager) => Promise<T>): Promise<ActionResult<T>> {
-    const { application, scope, tables } = this.settings;
-    return application.transaction(async (manager): Promise<ActionResult<T>> => {
+    const { scope, tables } = this.settings;
+    return this.transaction(async (manager): Promise<ActionResult<T>> => {
       if (await this.enter(manager, command, 'action'))
         return { status: 'done', value: await scope.run(manager, () => work(manager)) };
       const { sagaId, step } = command;
@@ -38,8 +41,8 @@ export class TypeOrmBarrierStorage extends BarrierStorage<EntityManager> {
     command: BarrierCommand,
     work: (tx: EntityManager, action: KnownAction) => Promise<T>,
   ): Promise<UndoResult<T>> {
-    const { application, scope } = this.settings;
-    return application.transaction(async (manager): Promise<UndoResult<T>> => {
+    const { scope } = this.settings;
+    return this.transaction(async (manager): Promise<UndoResult<T>> => {
       if (!(await this.enter(manager, command, 'undo'))) return { status: 'duplicate' };
       const never = await this.enter(manager, command, 'action');
       if (never && !(await this.isForgotten(manager, command))) return { status: 'nothing' };
@@ -52,6 +55,12 @@ export class TypeOrmBarrierStorage extends BarrierStorage<EntityManager> {
     const { engine, tables } = this.settings;
     const [row] = await engine.query<{ count: number }[]>(sql.forgetBarrierSql(tables), [retentionMs, limit]);
     return row?.count ?? 0;
+  }
+
+  /** Within that of the message that brought the command: a second connection may not be had while the first waits for it. */
+  private transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    const around = this.settings.scope.current();
+    return around ? around.transaction(work) : handlerTransaction(this.settings, work);
   }
 
   private async enter(

@@ -5,6 +5,8 @@ import {
   type InboxResult,
   type InboxRules,
 } from '../../inbox/inbox-storage.js';
+import type { CommitWatch } from './commit-watch.js';
+import { handlerTransaction } from './handler-transaction.js';
 import type { Tables } from './identifiers.js';
 import { isLockTimeout } from './sql-state.js';
 import * as sql from './sql/inbox-sql.js';
@@ -12,6 +14,7 @@ import type { TransactionScope } from './transaction-scope.js';
 
 export interface TypeOrmInboxSettings {
   readonly application: DataSource;
+  readonly commits: CommitWatch;
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly scope: TransactionScope;
@@ -28,18 +31,16 @@ export class TypeOrmInboxStorage extends InboxStorage<EntityManager> {
     rules: InboxRules,
     work: (tx: EntityManager) => Promise<T>,
   ): Promise<InboxResult<T>> {
-    const { application, scope } = this.settings;
-    return application
-      .transaction(async (manager): Promise<InboxResult<T>> => {
-        const known = await this.note(manager, message, rules);
-        if (known) return { status: known };
-        await manager.query(sql.endLimitSql);
-        return { status: 'processed', value: await scope.run(manager, () => work(manager)) };
-      })
-      .catch((error: unknown) => {
-        if (error instanceof Busy) return { status: 'busy' };
-        throw error;
-      });
+    const { scope } = this.settings;
+    return handlerTransaction(this.settings, async (manager): Promise<InboxResult<T>> => {
+      const known = await this.note(manager, message, rules);
+      if (known) return { status: known };
+      await manager.query(sql.endLimitSql);
+      return { status: 'processed', value: await scope.run(manager, () => work(manager)) };
+    }).catch((error: unknown) => {
+      if (error instanceof Busy) return { status: 'busy' };
+      throw error;
+    });
   }
 
   currentTransaction(): EntityManager | undefined {

@@ -50,7 +50,8 @@ import {
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
-import { destroyConnection, TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
+import { HandlerTransaction } from './handler-transaction.js';
+import { TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
 import { appendedOf, outcomeOf, fenced, WriteStatements, type WriteRow } from './write-batch.js';
 
 /** What both storages work on. */
@@ -140,21 +141,17 @@ export class TypeOrmSagaStorage extends SagaStorage<EntityManager> {
   async begin(): Promise<TypeOrmSagaTransaction> {
     this.room ??= new Semaphore(transactionsAtOnce(this.settings.application));
     const ended = await this.room.enter();
-    const runner = this.settings.application.createQueryRunner('master');
-    try {
-      await runner.connect();
-      await runner.startTransaction('READ COMMITTED');
-    } catch (error) {
-      // The transaction may be open: nobody else may get this connection.
-      await destroyConnection(runner).finally(ended);
-      throw error;
-    }
-    const { scope, commits, reach, history } = this.settings;
+    const { scope, reach, history } = this.settings;
+    const transaction = await HandlerTransaction.begin(this.settings, 'READ COMMITTED').catch(
+      (error: unknown) => {
+        ended();
+        throw error;
+      },
+    );
     const begun = history.number;
     reach('transaction.opened');
-    return new TypeOrmSagaTransaction(runner, {
+    return new TypeOrmSagaTransaction(transaction, {
       scope,
-      commits,
       reach,
       ended,
       store: async (query, write) => {

@@ -1,0 +1,114 @@
+import { DataSource, type EntityManager } from 'typeorm';
+import { uuidV7 } from '../../lib/events/uuid-v7.js';
+import { TransactionRequiredError } from '../../lib/index.js';
+import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
+import type { Persistence } from '../../lib/persistence/persistence.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { describeWith } from '../support/requirement.js';
+
+const RULES = { windowMs: 86_400_000, processesExpired: false };
+const messageOf = (messageId: string) => ({ consumer: 'billing', messageId, stamp: new Date() });
+const commandOf = (step: string) => ({ sagaId: uuidV7(), step, sagaStartedAt: new Date() });
+
+const bill = (manager: EntityManager, id: number) => manager.query('INSERT INTO bill VALUES ($1)', [id]);
+/** Takes a fault of the database for an answer. */
+const billAnyway = async (manager: EntityManager, id: number) => {
+  await bill(manager, id).catch(() => undefined);
+};
+
+describeWith('postgres', 'what the handler of a message writes', () => {
+  let database: TestDatabase;
+  let dataSource: DataSource;
+  let persistence: Persistence<EntityManager>;
+
+  /** @param extra options of pg */
+  async function open(extra: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    database = await createDatabase();
+    dataSource = await new DataSource({ type: 'postgres', url: database.url, extra }).initialize();
+    persistence = typeOrmPersistence(dataSource, { schema: 'sagas', migrations: 'run' });
+    await persistence.open();
+    await dataSource.query('CREATE TABLE bill (id int PRIMARY KEY)');
+  }
+
+  afterEach(async () => {
+    await persistence.close();
+    await dataSource.destroy();
+    await database.drop();
+  });
+
+  const bills = async () => {
+    const rows = await dataSource.query<{ id: number }[]>('SELECT id FROM bill ORDER BY id');
+    return rows.map(({ id }) => id);
+  };
+
+  it('is not taken for processed when PostgreSQL rolled it back, because the handler caught the error of a statement', async () => {
+    await open();
+    await dataSource.query('INSERT INTO bill VALUES (1)');
+    const work = async (manager: EntityManager) => {
+      await bill(manager, 2);
+      await billAnyway(manager, 1);
+    };
+    const rolledBack = /PostgreSQL rolled the transaction back/;
+    await expect(persistence.inbox.process(messageOf('a'), RULES, work)).rejects.toThrow(rolledBack);
+    await expect(persistence.barrier.action(commandOf('charge'), work)).rejects.toThrow(rolledBack);
+    expect(await bills()).toEqual([1]);
+    const again = await persistence.inbox.process(messageOf('a'), RULES, (manager) => bill(manager, 2));
+    expect(again.status).toBe('processed');
+    expect(await bills()).toEqual([1, 2]);
+  });
+
+  it('is in its transaction or nowhere: what a handler that failed has left running cannot write on its own', async () => {
+    await open();
+    const left = new Deferred<unknown>();
+    const work = async (manager: EntityManager) => {
+      const writing = manager.query('SELECT pg_sleep(0.05)').then(() => bill(manager, 1));
+      left.resolve(writing.catch((error: unknown) => error));
+      await Promise.all([writing, Promise.reject(new Error('no paper'))]);
+    };
+    await expect(persistence.inbox.process(messageOf('a'), RULES, work)).rejects.toThrow('no paper');
+    expect(await left.promise).toBeInstanceOf(TransactionRequiredError);
+    expect(await bills()).toEqual([]);
+  });
+
+  it('is not committed by the next message when a statement of it took longer than the pool waits', async () => {
+    await open({ query_timeout: 1_000, max: 1 });
+    const halfway = async (manager: EntityManager) => {
+      await bill(manager, 1);
+      await manager.query('SELECT pg_sleep(3)');
+    };
+    await expect(persistence.inbox.process(messageOf('a'), RULES, halfway)).rejects.toThrow('timeout');
+    await persistence.inbox.process(messageOf('b'), RULES, (manager) => bill(manager, 2));
+    expect(await bills()).toEqual([2]);
+    const again = await persistence.inbox.process(messageOf('a'), RULES, (manager) => bill(manager, 1));
+    expect(again.status).toBe('processed');
+  });
+
+  it('joins what a barrier in it writes: one connection, and one commit', async () => {
+    await open({ max: 1, connectionTimeoutMillis: 2_000 });
+    const { inbox, barrier } = persistence;
+    const command = commandOf('charge');
+    const charge = () => barrier.action(command, (manager) => bill(manager, 1));
+    const failing = async () => {
+      await charge();
+      throw new Error('no paper');
+    };
+    await expect(inbox.process(messageOf('a'), RULES, failing)).rejects.toThrow('no paper');
+    expect(await bills()).toEqual([]);
+    const processed = await inbox.process(messageOf('a'), RULES, charge);
+    expect(processed).toMatchObject({ status: 'processed', value: { status: 'done' } });
+    expect(await bills()).toEqual([1]);
+  });
+
+  it('may go on after a barrier in it that failed', async () => {
+    await open();
+    const { inbox, barrier } = persistence;
+    const work = async (outer: EntityManager) => {
+      const failing = (manager: EntityManager) => bill(manager, 1).then(() => bill(manager, 1));
+      await barrier.action(commandOf('charge'), failing).catch(() => undefined);
+      await bill(outer, 2);
+    };
+    expect(await inbox.process(messageOf('a'), RULES, work)).toMatchObject({ status: 'processed' });
+    expect(await bills()).toEqual([2]);
+  });
+});
