@@ -24,6 +24,8 @@ export function deliveryOf(context: unknown): Delivery {
 interface OwnShape {
   readonly eventId: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Tells the transport, whatever a filter or an interceptor makes of the error. */
+  repeat(error: Error): void;
   /** Where the transport has a place for dead letters. */
   giveUp?(error: Error): Promise<void>;
 }
@@ -34,7 +36,10 @@ function ownDelivery(context: OwnShape): Delivery {
     messageId: context.eventId,
     headers: context.headers,
     accept: nothing,
-    repeat: (error) => Promise.reject(error),
+    repeat: (error) => {
+      context.repeat(error);
+      return Promise.reject(error);
+    },
     giveUp: async (error) => context.giveUp?.(error),
   };
 }

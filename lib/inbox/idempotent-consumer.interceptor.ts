@@ -47,12 +47,15 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     if (!isInboxKey(delivery.messageId)) return this.refuse(consumer, delivery);
     const message = messageOf(consumer, delivery);
     let result: InboxResult<unknown>;
+    let begun = false;
     try {
-      result = await this.inbox.process(message, consumer.name, () =>
-        lastValueFrom(next.handle(), { defaultValue: undefined }),
-      );
+      result = await this.inbox.process(message, consumer.name, () => {
+        begun = true;
+        return lastValueFrom(next.handle(), { defaultValue: undefined });
+      });
     } catch (error) {
-      return this.fail(consumer, { delivery, message }, error);
+      // What had not begun says nothing of the message: there was no connection to be had, say.
+      return begun ? this.fail(consumer, { delivery, message }, error) : delivery.repeat(errorOf(error));
     }
     if (result.status === 'busy')
       return delivery.repeat(new Error('another delivery of this message is being processed'));
@@ -72,7 +75,7 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
   }
 
   private async fail(consumer: Consumer, { delivery, message }: Failed, cause: unknown): Promise<void> {
-    const error = cause instanceof Error ? cause : new Error(errorText(cause));
+    const error = errorOf(cause);
     const limit = consumer.maxDeliveries ?? this.inbox.maxDeliveries;
     // When even that cannot be stored, it is not the message's fault.
     const failures = await this.inbox.failures(message, consumer.name, error).catch(() => 0);
@@ -82,6 +85,10 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     );
     await delivery.giveUp(error);
   }
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(errorText(thrown));
 }
 
 function messageOf({ onExpired }: Consumer, { messageId: id, headers }: Delivery): InboxMessageRef {

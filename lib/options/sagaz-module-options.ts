@@ -85,13 +85,16 @@ export interface OutboxOptions {
 
 /** What consumers remember. */
 export interface InboxOptions {
-  /** For how long a message is remembered; from a minute on. Default `'7d'`. */
+  /** For how long a message is remembered; from a minute on, the same in all processes of a schema. Default `'7d'`. */
   window?: Duration | undefined;
   /** What becomes of a message that is older: nobody knows whether it has taken effect. Default `'dead-letter'`. */
   onExpired?: 'dead-letter' | 'process' | undefined;
   /** Deliveries of a message to an `@IdempotentConsumer` that may fail; then it is a dead letter of its transport. Default 10. */
   maxDeliveries?: number | undefined;
-  /** For how long a participant remembers what it did and undid: longer than any saga takes. Default `'400d'`. */
+  /**
+   * For how long a participant remembers what it did and undid: longer than any saga takes, the same in all processes of a
+   * schema. Default `'400d'`.
+   */
   barrierRetention?: Duration | undefined;
 }
 

@@ -94,18 +94,29 @@ export const inboxStorageContract: readonly ContractCase<InboxUnderTest>[] = [
   {
     name: '(pitfall 30) forgets messages a day after they would be refused, and none before',
     async run({ inbox }) {
-      const rules = { ...RULES, processesExpired: true };
       const note = async (age: number) => {
         const message = messageOf({ stamp: ago(age) });
-        await inbox.process(message, rules, () => Promise.resolve());
+        await inbox.process(message, RULES, () => Promise.resolve());
         return message;
       };
-      const old = await note(WINDOW_MS + DAY_MS + 60_000);
-      const young = await note(WINDOW_MS + DAY_MS - 60_000);
-      while ((await inbox.forget(WINDOW_MS, 2)) > 0);
+      const [old, young] = [await note(DAY_MS + 60_000), await note(DAY_MS - 60_000)];
+      // As if the window were shorter now.
+      const shorter = { ...RULES, windowMs: 0 };
+      while ((await inbox.forget(shorter.windowMs, 2)) > 0);
       const status = async (message: InboxMessage) =>
-        (await inbox.process(message, RULES, () => Promise.resolve())).status;
+        (await inbox.process(message, shorter, () => Promise.resolve())).status;
       assert.deepEqual([await status(young), await status(old)], ['duplicate', 'expired']);
+    },
+  },
+  {
+    name: 'remembers a message that it took though it was older than the window, like any other',
+    async run({ inbox }) {
+      const rules = { ...RULES, processesExpired: true };
+      const message = messageOf({ stamp: ago(3 * WINDOW_MS) });
+      const status = async () => (await inbox.process(message, rules, () => Promise.resolve())).status;
+      assert.equal(await status(), 'processed');
+      while ((await inbox.forget(WINDOW_MS, 2)) > 0);
+      assert.equal(await status(), 'duplicate');
     },
   },
   {

@@ -2,10 +2,12 @@ import 'reflect-metadata';
 import {
   Controller,
   Inject,
+  UseFilters,
   UseGuards,
   type CanActivate,
   type ExecutionContext,
   type INestApplication,
+  type RpcExceptionFilter,
   type Type,
 } from '@nestjs/common';
 import { EventPattern, Payload, Transport, type MicroserviceOptions } from '@nestjs/microservices';
@@ -14,12 +16,21 @@ import { logLevel } from 'kafkajs';
 import type { PublishItem, PublishOutcomes } from '../../lib/events/publish.js';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
-import { ConsumerInbox, IdempotentConsumer, InMemoryBroker, Outbox, SagazModule } from '../../lib/index.js';
+import {
+  ConsumerInbox,
+  IdempotentConsumer,
+  InMemoryBroker,
+  Outbox,
+  SagazModule,
+  SagazTelemetry,
+} from '../../lib/index.js';
 import { KafkaBroker } from '../../lib/kafka.js';
 import { RedisStreamsTransport } from '../../lib/microservices.js';
 import { RabbitMqBroker } from '../../lib/rabbitmq.js';
 import { RedisStreamsBroker } from '../../lib/redis.js';
 import { Test } from '@nestjs/testing';
+import { EMPTY, type Observable } from 'rxjs';
+import { itemOf } from '../support/brokers/broker-item.js';
 import { kafkaBrokers, KafkaListener } from '../support/brokers/kafka.js';
 import { RedisListener } from '../support/brokers/redis.js';
 import { safeQueue } from '../support/brokers/safe-queue.js';
@@ -100,6 +111,25 @@ class Hasty {
   take(@Payload() { order }: Paid): void {
     failed.set(order, (failed.get(order) ?? 0) + 1);
     throw new Error('never');
+  }
+}
+
+/** Makes nothing of any error. */
+class Deaf implements RpcExceptionFilter {
+  catch(): Observable<never> {
+    return EMPTY;
+  }
+}
+
+/** Fails once, and nobody hears of it. */
+@Controller()
+@UseFilters(Deaf)
+class Muffled {
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('muffled')
+  take(@Payload() { order }: Paid): void {
+    failed.set(order, (failed.get(order) ?? 0) + 1);
+    if (failed.get(order) === 1) throw new Error('no paper');
   }
 }
 
@@ -188,6 +218,14 @@ describeWith('postgres', 'an @IdempotentConsumer', () => {
       return left.length === 0;
     });
     expect([await shop.orders('bill'), failed.get(1)]).toEqual([[2], 3]);
+  });
+
+  it('comes again when its handler failed, also when an exception filter makes nothing of the error', async () => {
+    await shop.start({ controllers: [Muffled], sagaz: { broker: new InMemoryBroker(), outbox } });
+    await shop.publish({ order: 1 });
+    await until(() => failed.get(1) === 2);
+    const noted = () => shop.query(`SELECT 1 FROM consumer_inbox WHERE consumer = 'muffled'`);
+    await until(async () => (await noted()).length === 1);
   });
 
   it('is refused for a handler without a name, or a number of deliveries that is none', () => {
@@ -422,6 +460,41 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
     gate.resolve();
     await closing;
     expect([await shop.orders('bill'), await consumers()]).toEqual([[34], []]);
+  }, 40_000);
+
+  it('comes again when its handler failed, also when an exception filter makes nothing of the error', async () => {
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
+    const broker = new RedisStreamsBroker({ url, streamPrefix });
+    await shop.start({ controllers: [Muffled], microservices: [{ strategy }], sagaz: { broker } });
+    await shop.publish({ order: 1 });
+    await until(() => failed.get(1) === 2);
+    const noted = () => shop.query(`SELECT 1 FROM consumer_inbox WHERE consumer = 'muffled'`);
+    await until(async () => (await noted()).length === 1);
+  }, 40_000);
+
+  it('does not give up a message whose handler never began, because no connection was to be had', async () => {
+    gate = new Deferred();
+    const refused = new Map<string, number>();
+    const count = ({ messageId }: { messageId: string }) =>
+      void refused.set(messageId, (refused.get(messageId) ?? 0) + 1);
+    const unsubscribe = SagazTelemetry.subscribe('inbox.failed', count);
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
+    const broker = new RedisStreamsBroker({ url, streamPrefix });
+    const pool = { max: 1, connectionTimeoutMillis: 50 };
+    await shop.start({ pool, microservices: [{ strategy }], sagaz: { broker } });
+    await shop.publish({ order: 34 });
+    await until(() => failed.get(34) === 1);
+    const item = itemOf({ type: 'order.paid', payload: { order: 1 } });
+    await broker.publish([item], new AbortController().signal);
+    // More often than it may fail.
+    await until(() => (refused.get(item.eventId) ?? 0) > 3);
+    unsubscribe();
+    gate.resolve();
+    await until(async () => (await shop.orders('bill')).length === 2);
+    expect([await shop.orders('bill'), await streams.entries('order.paid.dead-letter')]).toEqual([
+      [1, 34],
+      [],
+    ]);
   }, 40_000);
 
   it('takes nothing from a consumer that still fails when another one gives the event up', async () => {

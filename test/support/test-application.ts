@@ -8,6 +8,8 @@ import { InMemoryTransport } from '../../lib/microservices.js';
 export interface TestApplicationOptions {
   /** PostgreSQL; without it the application runs in memory. */
   readonly url?: string;
+  /** Options of pg's pool. */
+  readonly pool?: Readonly<Record<string, unknown>>;
   readonly sagaz?: SagazModuleOptions;
   readonly providers?: readonly Provider[];
   readonly controllers?: readonly Type[];
@@ -18,8 +20,8 @@ export interface TestApplicationOptions {
 
 /** A started Nest application with the module under test, short leases and no log. */
 export async function startApplication(options: TestApplicationOptions): Promise<INestApplication> {
-  const { url, sagaz = {}, providers = [], controllers = [], imports = [] } = options;
-  const database = url === undefined ? [] : [TypeOrmModule.forRoot({ type: 'postgres', url })];
+  const { url, pool = {}, sagaz = {}, providers = [], controllers = [], imports = [] } = options;
+  const database = url === undefined ? [] : [TypeOrmModule.forRoot({ type: 'postgres', url, extra: pool })];
 
   @Module({
     imports: [...database, ...imports, SagazModule.forRoot({ worker: { lease: '1s' }, ...sagaz })],

@@ -10,6 +10,8 @@ interface KnownEvent {
 export abstract class EventContext<
   Args extends readonly [KnownEvent, ...unknown[]],
 > extends BaseRpcContext<Args> {
+  private failure: Error | undefined;
+
   /** Stable over redeliveries. */
   get eventId(): string {
     return this.args[0].eventId;
@@ -21,5 +23,15 @@ export abstract class EventContext<
 
   get headers(): Readonly<Record<string, string>> {
     return this.args[0].headers;
+  }
+
+  /** Has the event delivered again, even when the handler ends well or an exception filter makes nothing of its error. */
+  repeat(error: Error): void {
+    this.failure = error;
+  }
+
+  /** @internal @throws the error with which it is to be repeated */
+  checkTaken(): void {
+    if (this.failure) throw this.failure;
   }
 }

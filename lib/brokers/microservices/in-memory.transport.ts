@@ -52,8 +52,10 @@ export class InMemoryTransport extends Server implements CustomTransportStrategy
       this.warnOnce(item.type);
       return;
     }
-    const answer: unknown = await handler(JSON.parse(item.payload), new InMemoryContext([item]));
+    const context = new InMemoryContext([item]);
+    const answer: unknown = await handler(JSON.parse(item.payload), context);
     await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
+    context.checkTaken();
   }
 
   private warnOnce(type: string): void {

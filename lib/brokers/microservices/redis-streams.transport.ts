@@ -67,7 +67,9 @@ export class RedisStreamsTransport extends Server implements CustomTransportStra
 
   private async deliver(message: StreamMessage, bury: (error: Error) => Promise<void>): Promise<void> {
     const handler = this.getHandlerByPattern(message.type);
-    const answer: unknown = await handler?.(message.payload, new RedisStreamsContext([message, bury]));
+    const context = new RedisStreamsContext([message, bury]);
+    const answer: unknown = await handler?.(message.payload, context);
     await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
+    context.checkTaken();
   }
 }

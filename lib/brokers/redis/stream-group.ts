@@ -118,13 +118,9 @@ export class StreamGroup {
   /** Moves an entry to the stream `<stream>.dead-letter`. */
   async bury({ type, id, fields }: StreamEntry, error: Error): Promise<void> {
     const key = this.keyOf(type);
-    const results = await this.writer
-      .multi()
-      .xadd(`${key}.dead-letter`, '*', ...fields, 'error', error.message)
-      .xack(key, this.options.group, id)
-      .exec();
-    const failure = results?.find(([failed]) => failed)?.[0];
-    if (failure) throw failure;
+    // One after the other: a transaction of Redis would acknowledge what it could not add.
+    await this.writer.xadd(`${key}.dead-letter`, '*', ...fields, 'error', error.message);
+    await this.writer.xack(key, this.options.group, id);
   }
 
   /** Removes consumers of processes that are gone: each start makes a new one. */

@@ -28,11 +28,12 @@ export class MemoryInboxStorage extends InboxStorage<undefined> {
     if (this.processed.has(name)) return { status: 'duplicate' };
     if (this.processing.has(name)) return { status: 'busy' };
     const stamp = message.stamp?.getTime() ?? this.clock.now();
-    if (!processesExpired && stamp < this.clock.now() - windowMs) return { status: 'expired' };
+    const oldest = this.clock.now() - windowMs;
+    if (!processesExpired && stamp < oldest) return { status: 'expired' };
     this.processing.add(name);
     try {
       const value = await work(undefined);
-      this.processed.set(name, stamp);
+      this.processed.set(name, Math.max(stamp, oldest));
       this.failures.delete(name);
       return { status: 'processed', value };
     } finally {

@@ -180,6 +180,20 @@ describeWith('redis-server', 'RedisStreamsTransport', () => {
     );
   });
 
+  it('keeps what is given up as long as the dead-letter stream cannot take it', async () => {
+    const { Listener, seen } = listenerOf('paid', (_, context) => context.giveUp(new Error('no customer')));
+    await admin.client.set('paid.dead-letter', 'no stream');
+    const app = await start(Listener);
+    await broker.publish(itemsOf('paid', 1), patient());
+    await until(() => seen.length === 2);
+    await stop(app);
+    expect(await owed('paid')).toBe(1);
+    await admin.client.del('paid.dead-letter');
+    await start(Listener);
+    await until(async () => (await owed('paid')) === 0);
+    expect(await admin.entries('paid.dead-letter')).toMatchObject([{ error: 'no customer' }]);
+  });
+
   it.each(['nest', 'cloudevents', 'plain'] as const)('reads the envelope %s', async (envelope) => {
     const { Listener, seen } = listenerOf('paid', () => undefined);
     await start(Listener, { streamPrefix: 'shop:' });

@@ -5,16 +5,18 @@ const LOCK_TIMEOUT_MS = 2_000;
 
 /**
  * Notes message $2 of consumer $1, unless it is there. A transaction that is about to note it is waited for. What has failed
- * before is forgotten with it. $3 is its stamp, $4 the window in milliseconds, $5 whether older ones are taken.
+ * before is forgotten with it. $3 is its stamp, $4 the window in milliseconds, $5 whether older ones are taken: those are noted as if
+ * they were just within it, so that they are remembered for a day like all others.
  */
 export const noteSql = (t: Tables) => `
 WITH limited AS MATERIALIZED (SELECT set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true)),
 message AS MATERIALIZED (
-  SELECT $1::text AS consumer, $2::text AS message_id, coalesce($3::timestamptz, clock_timestamp()) AS stamp FROM limited),
+  SELECT coalesce($3::timestamptz, clock_timestamp()) AS stamp,
+    clock_timestamp() - $4::float8 * interval '1 millisecond' AS oldest FROM limited),
 fresh AS MATERIALIZED (
-  SELECT * FROM message WHERE $5::boolean OR stamp >= clock_timestamp() - $4::float8 * interval '1 millisecond'),
+  SELECT greatest(stamp, oldest) AS stamp FROM message WHERE $5::boolean OR stamp >= oldest),
 noted AS (
-  INSERT INTO ${t.inbox} (consumer, message_id, stamp) SELECT * FROM fresh
+  INSERT INTO ${t.inbox} (consumer, message_id, stamp) SELECT $1::text, $2::text, stamp FROM fresh
   ON CONFLICT (consumer, message_id) DO NOTHING RETURNING 1),
 recovered AS (
   DELETE FROM ${t.inboxFailure} WHERE consumer = $1 AND message_id = $2)
