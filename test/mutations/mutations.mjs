@@ -2,6 +2,7 @@ const WRITE_SQL = 'lib/persistence/typeorm/sql/write-sql.ts';
 const SAGA_SQL = 'lib/persistence/typeorm/sql/saga-sql.ts';
 const WORKER_SQL = 'lib/persistence/typeorm/sql/worker-sql.ts';
 const ADMIN_SQL = 'lib/persistence/typeorm/sql/admin-sql.ts';
+const HANDLERS = 'test/integration/handler-transaction.spec.ts';
 const CONFORMANCE = 'test/conformance/typeorm.spec.ts';
 
 /**
@@ -203,9 +204,44 @@ export const MUTATIONS = [
   {
     name: 'an inbox that notes nothing',
     file: 'lib/persistence/typeorm/sql/inbox-sql.ts',
-    from: 'INSERT INTO ${t.inbox} (consumer, message_id, stamp) SELECT * FROM fresh\n  ON CONFLICT (consumer, message_id) DO NOTHING RETURNING 1',
+    from: 'INSERT INTO ${t.inbox} (consumer, message_id, stamp) SELECT $1::text, $2::text, stamp FROM fresh\n  ON CONFLICT (consumer, message_id) DO NOTHING RETURNING 1',
     to: 'SELECT 1 FROM fresh',
     suite: CONFORMANCE,
+  },
+  {
+    name: 'a handler transaction that takes any answer to COMMIT for one',
+    file: 'lib/persistence/typeorm/handler-transaction.ts',
+    from: "if (command !== 'COMMIT')",
+    to: "if (command === 'never')",
+    suite: HANDLERS,
+  },
+  {
+    name: 'a handler transaction whose manager goes on when the handler has settled',
+    file: 'lib/persistence/typeorm/handler-transaction.ts',
+    from: '    Object.assign(this.runner, { query: tooLate });\n',
+    to: '    void tooLate;\n',
+    suite: HANDLERS,
+  },
+  {
+    name: 'a handler transaction that gives its connection back without a ROLLBACK',
+    file: 'lib/persistence/typeorm/handler-transaction.ts',
+    from: '    } catch {\n      await destroyConnection(this.runner);',
+    to: '    } catch {\n      await this.runner.release();',
+    suite: HANDLERS,
+  },
+  {
+    name: 'a barrier beside the transaction of its message',
+    file: 'lib/persistence/typeorm/typeorm-barrier-storage.ts',
+    from: 'return around ? around.transaction(work) : handlerTransaction(this.settings, work);',
+    to: 'void around;\n    return handlerTransaction(this.settings, work);',
+    suite: HANDLERS,
+  },
+  {
+    name: 'an inbox that counts messages whose handler never began',
+    file: 'lib/inbox/idempotent-consumer.interceptor.ts',
+    from: 'return begun ?',
+    to: 'return begun || true ?',
+    suite: 'test/integration/idempotent-consumer.spec.ts',
   },
   {
     name: 'a barrier whose undo does not note the action',
