@@ -13,6 +13,7 @@ export interface ConsumingHandler {
   readonly place: string;
   readonly owner: object;
   readonly method: object;
+  readonly isEvent: boolean;
   /** As texts; of Nest's own metadata. */
   readonly patterns: readonly string[];
   readonly transport: unknown;
@@ -27,6 +28,11 @@ const EVENT = 2;
  */
 export function exploreConsumers(settings: InboxExplorerSettings): ReadonlyMap<object, number> {
   const handlers = handlersOf(settings);
+  for (const { consumer, place, isEvent } of handlers)
+    if (!isEvent)
+      throw new InboxTransportError(
+        `@IdempotentConsumer("${consumer}"): ${place} has no @EventPattern; for anything else call inbox.process`,
+      );
   return new Map(
     handlers.map((one) => {
       const sharing = handlers.filter((other) => share(one, other));
@@ -93,14 +99,11 @@ function handlerOf(method: Method, owner: object): readonly ConsumingHandler[] {
   const consumer = consumerOf(method);
   if (!consumer) return [];
   const place = `${owner.constructor.name}.${method.name}`;
-  if (Reflect.getMetadata('microservices:handler_type', method) !== EVENT)
-    throw new InboxTransportError(
-      `@IdempotentConsumer("${consumer.name}"): ${place} has no @EventPattern; for anything else call inbox.process`,
-    );
+  const isEvent = Reflect.getMetadata('microservices:handler_type', method) === EVENT;
   const patterns = (Reflect.getMetadata('microservices:pattern', method) ?? []) as readonly unknown[];
   const transport: unknown = Reflect.getMetadata('microservices:transport', method);
   const texts = patterns.map((it) => JSON.stringify(it));
-  return [{ consumer: consumer.name, place, owner, method, patterns: texts, transport }];
+  return [{ consumer: consumer.name, place, owner, method, isEvent, patterns: texts, transport }];
 }
 
 type Method = (...args: never) => unknown;

@@ -110,7 +110,9 @@ export class ConsumerInbox<Tx = unknown> {
     checkText('message id', messageId);
     if (stamp !== undefined && Number.isNaN(stamp.getTime()))
       throw new SagaInputError('stamp: expected a valid Date');
-    return { consumer, messageId, stamp: stamp ?? timeOf(messageId) };
+    // A Date reaches further back than PostgreSQL does.
+    const age = stamp && new Date(Math.max(0, stamp.getTime()));
+    return { consumer, messageId, stamp: age ?? timeOf(messageId) };
   }
 
   private tell({ consumer, messageId }: InboxMessage, status: string, message = ''): void {

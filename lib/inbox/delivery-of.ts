@@ -1,4 +1,7 @@
 import { headerTexts } from '../events/header-texts.js';
+import { backOffMs, REDELIVERY } from '../runtime/back-off.js';
+import { errorText } from '../runtime/error-text.js';
+import type { Log } from '../runtime/log.js';
 import { InboxTransportError } from '../saga/state/errors.js';
 import type { Delivery } from './delivery.js';
 
@@ -10,9 +13,9 @@ const nothing = () => Promise.resolve();
  * The delivery behind the context of a Nest handler, by its shape: RabbitMQ, Kafka, and the transports of this library.
  * @throws InboxTransportError for another one
  */
-export function deliveryOf(context: unknown): Delivery {
+export function deliveryOf(context: unknown, log: Log): Delivery {
   const shape = (context ?? {}) as Shape;
-  if (isMethod(shape, 'getChannelRef')) return rabbitMqDelivery(context as RabbitMqShape);
+  if (isMethod(shape, 'getChannelRef')) return rabbitMqDelivery(context as RabbitMqShape, log);
   if (isMethod(shape, 'getProducer') && isMethod(shape, 'getTopic'))
     return kafkaDelivery(context as KafkaShape);
   if (typeof shape['eventId'] === 'string') return ownDelivery(context as OwnShape);
@@ -24,8 +27,6 @@ export function deliveryOf(context: unknown): Delivery {
 interface OwnShape {
   readonly eventId: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Tells the transport, whatever a filter or an interceptor makes of the error. */
-  repeat(error: Error): void;
   /** Where the transport has a place for dead letters. */
   giveUp?(error: Error): Promise<void>;
 }
@@ -36,10 +37,7 @@ function ownDelivery(context: OwnShape): Delivery {
     messageId: context.eventId,
     headers: context.headers,
     accept: nothing,
-    repeat: (error) => {
-      context.repeat(error);
-      return Promise.reject(error);
-    },
+    repeat: (error) => Promise.reject(error),
     giveUp: async (error) => context.giveUp?.(error),
   };
 }
@@ -59,10 +57,7 @@ interface RabbitMqShape {
   };
 }
 
-/** Before a message that failed goes back to its queue, which would bring it again at once. */
-const REPEAT_PAUSE_MS = 200;
-
-function rabbitMqDelivery(context: RabbitMqShape): Delivery {
+function rabbitMqDelivery(context: RabbitMqShape, log: Log): Delivery {
   const message = context.getMessage();
   const channel = context.getChannelRef();
   const headers = headerTexts(message.properties.headers);
@@ -73,8 +68,11 @@ function rabbitMqDelivery(context: RabbitMqShape): Delivery {
       channel.ack(message);
       return Promise.resolve();
     },
-    repeat: async () => {
-      await new Promise((resolve) => setTimeout(resolve, REPEAT_PAUSE_MS));
+    // Its queue would bring it again at once, and Nest says nothing of it.
+    repeat: async (error) => {
+      const pause = backOffMs(REDELIVERY, deliveriesBefore(message) + 1);
+      log.warn(`message ${idOf(messageId)} failed, again in ${pause} ms: ${errorText(error)}`);
+      await new Promise((resolve) => setTimeout(resolve, pause).unref());
       channel.nack(message, false, true);
     },
     // To the dead-letter exchange of the queue.
@@ -83,6 +81,12 @@ function rabbitMqDelivery(context: RabbitMqShape): Delivery {
       return Promise.resolve();
     },
   };
+}
+
+/** Only quorum queues count them. */
+function deliveriesBefore({ properties }: RabbitMqMessage): number {
+  const count = properties.headers?.['x-delivery-count'];
+  return typeof count === 'number' ? count : 0;
 }
 
 interface KafkaMessage {

@@ -8,13 +8,17 @@ import {
 } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { errorText } from '../runtime/error-text.js';
-import { InboxTransportError, MessageExpiredError } from '../saga/state/errors.js';
+import { CommitUnknownError, InboxTransportError, MessageExpiredError } from '../saga/state/errors.js';
 import { ConsumerInbox, isInboxKey, type InboxMessageRef } from './consumer-inbox.js';
 import { consumerOf, type Consumer } from './consumer.js';
 import type { Delivery } from './delivery.js';
 import { InboxConsumers } from './inbox-consumers.js';
 import type { InboxResult } from './inbox-storage.js';
 import { sharedDelivery } from './shared-delivery.js';
+
+interface Holding {
+  hold(work: Promise<unknown>): void;
+}
 
 interface Failed {
   readonly delivery: Delivery;
@@ -34,13 +38,19 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const consumer = consumerOf(context.getHandler());
     if (!consumer || context.getType() !== 'rpc') return next.handle();
-    const { consumers } = this;
     // Kafka's transport wants a value.
-    return defer(async () => {
-      const sharing = await consumers.sharing(context.getHandler());
-      const delivery = sharedDelivery(context.switchToRpc().getContext<unknown>(), sharing);
-      await this.process(consumer, delivery, next);
+    return defer(() => {
+      const work = this.deliver(consumer, context, next);
+      // The transports of this library wait for it, whatever becomes of what is returned here.
+      context.switchToRpc().getContext<Partial<Holding>>().hold?.(work);
+      return work;
     });
+  }
+
+  private async deliver(consumer: Consumer, context: ExecutionContext, next: CallHandler): Promise<void> {
+    const sharing = await this.consumers.sharing(context.getHandler());
+    const delivery = sharedDelivery(context.switchToRpc().getContext<unknown>(), sharing, this.log);
+    await this.process(consumer, delivery, next);
   }
 
   private async process(consumer: Consumer, delivery: Delivery, next: CallHandler): Promise<void> {
@@ -54,8 +64,9 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
         return lastValueFrom(next.handle(), { defaultValue: undefined });
       });
     } catch (error) {
-      // What had not begun says nothing of the message: there was no connection to be had, say.
-      return begun ? this.fail(consumer, { delivery, message }, error) : delivery.repeat(errorOf(error));
+      // Says nothing of the message: there was no connection to be had, say, or it may have taken effect.
+      if (!begun || error instanceof CommitUnknownError) return delivery.repeat(errorOf(error));
+      return this.fail(consumer, { delivery, message }, error);
     }
     if (result.status === 'busy')
       return delivery.repeat(new Error('another delivery of this message is being processed'));

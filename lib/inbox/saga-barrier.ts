@@ -12,7 +12,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /**
  * For a service that does and undoes steps of sagas of others, and is told so by messages that may come twice or in the wrong
  * order: an action takes effect once, an undo takes effect once, and an action that comes after its undo never does. Within
- * `ConsumerInbox.process`, an `@IdempotentConsumer` or a transactional step they are part of its transaction, one at a time.
+ * `ConsumerInbox.process`, an `@IdempotentConsumer`, a transactional step or `outbox.transaction` they are part of that
+ * transaction, each in a nested one.
  */
 export class SagaBarrier<Tx = unknown> {
   constructor(private readonly storage: BarrierStorage<Tx>) {}

@@ -1,3 +1,4 @@
+import type { Log } from '../runtime/log.js';
 import { deliveryOf } from './delivery-of.js';
 import type { Delivery } from './delivery.js';
 
@@ -14,9 +15,9 @@ const NONE = new Error('nothing is wrong');
  * @param consumers how many of them there are
  * @throws InboxTransportError as `deliveryOf` does
  */
-export function sharedDelivery(context: unknown, consumers: number): Delivery {
+export function sharedDelivery(context: unknown, consumers: number, log: Log): Delivery {
   const holder = Object(context) as { [SHARED]?: SharedDelivery };
-  return (holder[SHARED] ??= new SharedDelivery(deliveryOf(context), consumers));
+  return (holder[SHARED] ??= new SharedDelivery(deliveryOf(context, log), consumers));
 }
 
 /**

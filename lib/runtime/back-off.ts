@@ -8,6 +8,14 @@ export interface BackOff {
   readonly jitter: 'full' | 'none';
 }
 
+/** Before an event whose handler has failed is delivered again. */
+export const REDELIVERY: BackOff = {
+  initialInterval: 200,
+  multiplier: 2,
+  maxInterval: 5_000,
+  jitter: 'none',
+};
+
 /** More than any pause needs, and small enough not to become infinite. */
 const MAX_DOUBLINGS = 60;
 

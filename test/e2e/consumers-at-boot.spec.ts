@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { Controller, Get, type Type } from '@nestjs/common';
-import { EventPattern, MessagePattern } from '@nestjs/microservices';
+import { EventPattern, MessagePattern, Transport, type MicroserviceOptions } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { IdempotentConsumer, SagazModule } from '../../lib/index.js';
 
@@ -19,6 +19,13 @@ function consumer(name: string, pattern: string | string[], on = EventPattern): 
 
 /** Each controller in a module of its own. */
 async function boot(...controllers: Type[]): Promise<void> {
+  await bootWith([], controllers);
+}
+
+async function bootWith(
+  microservices: readonly MicroserviceOptions[],
+  controllers: readonly Type[],
+): Promise<void> {
   const modules = controllers.map((controller, n) => {
     class Own {}
     Object.defineProperty(Own, 'name', { value: `Own${n}` });
@@ -27,6 +34,7 @@ async function boot(...controllers: Type[]): Promise<void> {
   const imports = [SagazModule.forRoot({ storage: 'memory' }), ...modules];
   const testing = await Test.createTestingModule({ imports }).compile();
   const app = testing.createNestApplication({ logger: false });
+  for (const options of microservices) app.connectMicroservice(options);
   await app.init().finally(() => app.close());
 }
 
@@ -65,9 +73,14 @@ describe('an @IdempotentConsumer at boot', () => {
   });
 
   it('is refused on a handler that gets no events', async () => {
-    await expect(boot(consumer('billing', 'paid', MessagePattern))).rejects.toThrow(
-      '@IdempotentConsumer("billing"): Consumer.take has no @EventPattern; for anything else call inbox.process',
-    );
+    const reason =
+      '@IdempotentConsumer("billing"): Consumer.take has no @EventPattern; for anything else call inbox.process';
+    const wrong = consumer('billing', 'paid', MessagePattern);
+    await expect(boot(wrong)).rejects.toThrow(reason);
+    const rabbitMq: MicroserviceOptions = { transport: Transport.RMQ, options: { noAck: false } };
+    await expect(bootWith([rabbitMq], [wrong])).rejects.toThrow(reason);
+    // Nest makes servers known before its hooks are called; what is thrown then comes from a timer, and fails this test.
+    await new Promise((resolve) => setTimeout(resolve, 10));
     @Controller()
     class Page {
       @Get()

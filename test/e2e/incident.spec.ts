@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import pg from 'pg';
+import type pg from 'pg';
 import type { SagaStatus } from '../../lib/index.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, poolOf, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
 import { Runbook, type Channel } from '../support/runbook.js';
 import { until } from '../support/until.js';
@@ -23,7 +23,7 @@ class Shop {
 
   static async start(): Promise<Shop> {
     const database = await createDatabase();
-    const pool = new pg.Pool({ connectionString: database.url, max: 2 });
+    const pool = poolOf(database.url, 2);
     await pool.query(`
       CREATE TABLE broken (name text PRIMARY KEY);
       CREATE TABLE effect (saga_id uuid, what text, PRIMARY KEY (saga_id, what));

@@ -1,10 +1,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import pg from 'pg';
+import type pg from 'pg';
 import { connect, type ChannelModel } from 'amqplib';
 import { rabbitMqUrl } from '../support/brokers/rabbitmq.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, poolOf, type TestDatabase } from '../support/database.js';
 import {
   environmentOf,
   metricsNamed,
@@ -90,7 +90,7 @@ describeWith('postgres', 'the containers of the manifests', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    pool = new pg.Pool({ connectionString: database.url, max: 2 });
+    pool = poolOf(database.url, 2);
     const manifests = await readManifests();
     const found = podsOf(manifests).flatMap(({ pod }) => [...(pod.initContainers ?? []), ...pod.containers]);
     containers = new Map(found.map((it) => [it.name, it]));

@@ -1,4 +1,4 @@
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, QueryFailedError, type EntityManager } from 'typeorm';
 import { uuidV7 } from '../../lib/events/uuid-v7.js';
 import { TransactionRequiredError } from '../../lib/index.js';
 import { typeOrmPersistence } from '../../lib/persistence/typeorm/typeorm-persistence.js';
@@ -75,7 +75,7 @@ describeWith('postgres', 'what the handler of a message writes', () => {
     await open({ query_timeout: 1_000, max: 1 });
     const halfway = async (manager: EntityManager) => {
       await bill(manager, 1);
-      await manager.query('SELECT pg_sleep(3)');
+      await manager.query('SELECT pg_sleep(2.5)');
     };
     await expect(persistence.inbox.process(messageOf('a'), RULES, halfway)).rejects.toThrow('timeout');
     await persistence.inbox.process(messageOf('b'), RULES, (manager) => bill(manager, 2));
@@ -110,5 +110,70 @@ describeWith('postgres', 'what the handler of a message writes', () => {
     };
     expect(await inbox.process(messageOf('a'), RULES, work)).toMatchObject({ status: 'processed' });
     expect(await bills()).toEqual([2]);
+  });
+
+  it('keeps the barriers apart that it enters at once: one that fails takes nothing of another with it', async () => {
+    await open();
+    await dataSource.query('INSERT INTO bill VALUES (1)');
+    const { inbox, barrier } = persistence;
+    const both = (ids: readonly number[]) => async () => {
+      const done = await Promise.allSettled(
+        ids.map((id) => barrier.action(commandOf('charge'), (manager) => bill(manager, id))),
+      );
+      return done.map(({ status }) => status);
+    };
+    expect(await inbox.process(messageOf('a'), RULES, both([2, 1, 3]))).toMatchObject({
+      value: ['fulfilled', 'rejected', 'fulfilled'],
+    });
+    expect(await bills()).toEqual([1, 2, 3]);
+  });
+
+  it('may have a barrier in a barrier', async () => {
+    await open({ max: 1, connectionTimeoutMillis: 2_000 });
+    const { inbox, barrier } = persistence;
+    const work = () =>
+      barrier.action(commandOf('outer'), () =>
+        barrier.action(commandOf('inner'), (manager) => bill(manager, 1)),
+      );
+    expect(await inbox.process(messageOf('a'), RULES, work)).toMatchObject({ status: 'processed' });
+    expect(await bills()).toEqual([1]);
+  });
+
+  it('is nothing at all when it goes on after its transaction has ended, and not what came after that', async () => {
+    await open();
+    await dataSource.query('INSERT INTO bill VALUES (1)');
+    const { inbox, barrier } = persistence;
+    const work = async (manager: EntityManager) => {
+      await billAnyway(manager, 1);
+      // TypeORM answers a savepoint that is refused with a ROLLBACK of the whole.
+      await barrier.action(commandOf('charge'), (nested) => bill(nested, 2)).catch(() => undefined);
+      await billAnyway(manager, 3);
+      await barrier.action(commandOf('mail'), (nested) => bill(nested, 4)).catch(() => undefined);
+    };
+    await expect(inbox.process(messageOf('a'), RULES, work)).rejects.toBeInstanceOf(TransactionRequiredError);
+    expect(await bills()).toEqual([1]);
+  });
+
+  it('is as it was when PostgreSQL refuses the COMMIT, with the error that TypeORM has for that', async () => {
+    await open();
+    await dataSource.query('CREATE TABLE paid (bill int REFERENCES bill DEFERRABLE INITIALLY DEFERRED)');
+    const work = (manager: EntityManager) => manager.query('INSERT INTO paid VALUES (7)');
+    const refused = persistence.inbox.process(messageOf('a'), RULES, work);
+    await expect(refused).rejects.toBeInstanceOf(QueryFailedError);
+    await expect(refused).rejects.toMatchObject({ driverError: { code: '23503' } });
+    expect(await dataSource.query('SELECT 1 FROM paid')).toEqual([]);
+  });
+
+  it('is rolled back with outbox.transaction too, and its caller told, when an error was caught in it', async () => {
+    await open();
+    await dataSource.query('INSERT INTO bill VALUES (1)');
+    const work = async (manager: EntityManager) => {
+      await persistence.barrier.action(commandOf('charge'), (nested) => bill(nested, 2));
+      await billAnyway(manager, 1);
+    };
+    await expect(persistence.outbox.transaction(work)).rejects.toThrow(
+      'PostgreSQL rolled the transaction back',
+    );
+    expect(await bills()).toEqual([1]);
   });
 });

@@ -47,6 +47,8 @@ interface Paid {
 }
 
 const failed = new Map<number, number>();
+/** When the handlers were called. */
+let calls: number[] = [];
 /** Closed, the handler of order 34 waits at it. */
 let gate = new Deferred<void>();
 
@@ -64,6 +66,7 @@ class Billing {
     await this.outbox.publish({ type: 'bill.made', payload: order });
     const before = failed.get(order) ?? 0;
     failed.set(order, before + 1);
+    calls.push(performance.now());
     if (order === 34) await gate.promise;
     if (poison || before < failures) throw new Error('no paper');
   }
@@ -133,6 +136,41 @@ class Muffled {
   }
 }
 
+/** Fails at once, and nobody hears of it. */
+@Controller()
+@UseFilters(Deaf)
+class Broken {
+  @EventPattern<string>('order.paid')
+  take(): void {
+    throw new Error('out of order');
+  }
+}
+
+/** Fails later than the other, the first time. */
+@Controller()
+class Slow {
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('slow')
+  async take(@Payload() { order }: Paid) {
+    failed.set(order, (failed.get(order) ?? 0) + 1);
+    if (failed.get(order) === 1) await gate.promise;
+    if (failed.get(order) === 1) throw new Error('no paper');
+  }
+}
+
+/** May not fail once. */
+@Controller()
+class Strict {
+  constructor(@Inject(ConsumerInbox) private readonly inbox: ConsumerInbox) {}
+
+  @EventPattern<string>('order.paid')
+  @IdempotentConsumer('strict', { maxDeliveries: 1 })
+  async take(@Payload() { order }: Paid) {
+    failed.set(order, (failed.get(order) ?? 0) + 1);
+    await this.inbox.manager?.query('INSERT INTO bill VALUES ($1)', [order]);
+  }
+}
+
 /** Brings every event as often as it is told. */
 class RepeatingBroker extends InMemoryBroker {
   times = 3;
@@ -151,6 +189,7 @@ class Shop {
   constructor() {
     beforeEach(async () => {
       failed.clear();
+      calls = [];
       this.database = await applicationDatabase();
       await this.query('CREATE TABLE bill (id int); CREATE TABLE mail (id int)');
     });
@@ -228,6 +267,35 @@ describeWith('postgres', 'an @IdempotentConsumer', () => {
     await until(async () => (await noted()).length === 1);
   });
 
+  it('comes again when its handler failed, also when another handler of the event was done before it', async () => {
+    gate = new Deferred();
+    await shop.start({ controllers: [Broken, Slow], sagaz: { broker: new InMemoryBroker(), outbox } });
+    await shop.publish({ order: 1 });
+    await until(() => failed.get(1) === 1);
+    // What was to be said for the event by others has been said.
+    setTimeout(() => gate.resolve(), 100);
+    await until(() => failed.get(1) === 2);
+  });
+
+  it('does not give up a message of which nobody knows whether it was committed', async () => {
+    await shop.start({ controllers: [Strict], sagaz: { broker: new InMemoryBroker(), outbox } });
+    await shop.query(`
+      CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+      CREATE CONSTRAINT TRIGGER die AFTER INSERT ON bill DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()`);
+    await shop.publish({ order: 1 });
+    await until(() => (failed.get(1) ?? 0) > 2);
+    await shop.query('DROP TRIGGER die ON bill');
+    await until(async () => (await shop.orders('bill')).length === 1);
+  });
+
+  it('takes a time that PostgreSQL does not know for long ago', async () => {
+    const app = await shop.start({ sagaz: { broker: new InMemoryBroker() } });
+    const message = { id: 'old', stamp: new Date(-8e15) };
+    const result = await app.get(ConsumerInbox).process(message, 'billing', () => Promise.resolve());
+    expect(result).toEqual({ status: 'expired' });
+  });
+
   it('is refused for a handler without a name, or a number of deliveries that is none', () => {
     expect(() => IdempotentConsumer('')).toThrow('the name of the consumer');
     expect(() => IdempotentConsumer('a', { maxDeliveries: 0 })).toThrow(
@@ -292,6 +360,15 @@ describeWith('rabbitmq', 'an @IdempotentConsumer on the RabbitMQ transport of Ne
     expect(await counts()).toEqual([0, 1]);
     await expectTwoOfThree(shop);
     await connection.close();
+  }, 40_000);
+
+  it('waits longer before each redelivery, so that an outage does not use up what the queue allows', async () => {
+    await start(Billing);
+    await shop.publish({ order: 1, failures: 2 });
+    await until(async () => (await shop.orders('bill')).length === 1);
+    const [first = 0, second = 0, third = 0] = calls;
+    expect(second - first).toBeGreaterThanOrEqual(199);
+    expect(third - second).toBeGreaterThanOrEqual(399);
   }, 40_000);
 
   it('settles a message that two consumers of one application get once, when both are done with it', async () => {

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SagazTelemetry } from '../../lib/index.js';
+import { Deferred } from '../../lib/runtime/deferred.js';
 import { describeWith } from '../support/requirement.js';
 import { startSagaProcess, stopSagaProcesses, testSaga } from '../support/saga-process.js';
 import { applicationDatabase, type ApplicationDatabase } from '../support/test-data-source.js';
@@ -88,6 +90,30 @@ describeWith('postgres', 'several processes', () => {
     });
     await sleep(800);
     expect(calls).toEqual(['first reserve', 'first charge', 'second charge']);
+  });
+
+  it('tell when they are declared dead, and how many sagas they let go; these go on', async () => {
+    const fenced: unknown[] = [];
+    const unsubscribe = SagazTelemetry.subscribe('worker.fenced', ({ sagas, message }) =>
+      fenced.push({ sagas, message }),
+    );
+    const gate = new Deferred<void>();
+    const run = () => {
+      calls.push('charge');
+      return gate.promise;
+    };
+    const { runtime } = await startSagaProcess(database.url, testSaga({ charge: { run } }));
+    const { sagaId } = await runtime.orchestrator.start('test', {});
+    await until(() => calls.length === 1);
+    await database.dataSource.query('UPDATE saga_worker SET dead = true');
+    await until(() => fenced.length > 0);
+    unsubscribe();
+    gate.resolve();
+    expect(fenced).toEqual([
+      { sagas: 1, message: 'this process was declared dead: it was not heard of for its lease' },
+    ]);
+    const ended = await runtime.orchestrator.result(sagaId, { timeout: '30s' });
+    expect(ended).toMatchObject({ status: 'completed' });
   });
 
   it('continue the sagas of one that had the same name before it crashed', async () => {

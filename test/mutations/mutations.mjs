@@ -218,8 +218,8 @@ export const MUTATIONS = [
   {
     name: 'a handler transaction whose manager goes on when the handler has settled',
     file: 'lib/persistence/typeorm/handler-transaction.ts',
-    from: '    Object.assign(this.runner, { query: tooLate });\n',
-    to: '    void tooLate;\n',
+    from: 'if (this.isOpen) return own(...statement);',
+    to: 'return own(...statement);',
     suite: HANDLERS,
   },
   {
@@ -232,15 +232,22 @@ export const MUTATIONS = [
   {
     name: 'a barrier beside the transaction of its message',
     file: 'lib/persistence/typeorm/typeorm-barrier-storage.ts',
-    from: 'return around ? around.transaction(work) : handlerTransaction(this.settings, work);',
-    to: 'void around;\n    return handlerTransaction(this.settings, work);',
+    from: 'return this.settings.scope.nested(work) ?? handlerTransaction(this.settings, work);',
+    to: 'return handlerTransaction(this.settings, work);',
+    suite: HANDLERS,
+  },
+  {
+    name: 'nested transactions that do not wait for each other',
+    file: 'lib/persistence/typeorm/transaction-scope.ts',
+    from: 'return around.turn.run(() => around.manager.transaction(work));',
+    to: 'return around.manager.transaction(work);',
     suite: HANDLERS,
   },
   {
     name: 'an inbox that counts messages whose handler never began',
     file: 'lib/inbox/idempotent-consumer.interceptor.ts',
-    from: 'return begun ?',
-    to: 'return begun || true ?',
+    from: 'if (!begun || error instanceof CommitUnknownError)',
+    to: 'if (error instanceof CommitUnknownError)',
     suite: 'test/integration/idempotent-consumer.spec.ts',
   },
   {

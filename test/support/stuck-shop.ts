@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import {
   ClassicSaga,
   NoEffectError,
@@ -8,7 +8,7 @@ import {
   SagaOrchestrator,
   SagazModule,
 } from '../../lib/index.js';
-import { createDatabase } from './database.js';
+import { createDatabase, poolOf } from './database.js';
 import { startApplication } from './test-application.js';
 import { OK, TestBroker } from './test-broker.js';
 import { until } from './until.js';
@@ -69,7 +69,7 @@ export class StuckShop {
     const [dead = ''] = await outbox.transaction(() =>
       outbox.publish(['order.poison', 'order.sent'].map((type) => ({ type, key: type, payload: {} }))),
     );
-    const pool = new pg.Pool({ connectionString: url, max: 1 });
+    const pool = poolOf(url, 1);
     const admin = app.get(SagaAdmin);
     await until(async () => (await admin.history(parked)).status === 'parked');
     await until(async () => {

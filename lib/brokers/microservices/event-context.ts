@@ -10,7 +10,7 @@ interface KnownEvent {
 export abstract class EventContext<
   Args extends readonly [KnownEvent, ...unknown[]],
 > extends BaseRpcContext<Args> {
-  private failure: Error | undefined;
+  private readonly held: Promise<unknown>[] = [];
 
   /** Stable over redeliveries. */
   get eventId(): string {
@@ -25,13 +25,17 @@ export abstract class EventContext<
     return this.args[0].headers;
   }
 
-  /** Has the event delivered again, even when the handler ends well or an exception filter makes nothing of its error. */
-  repeat(error: Error): void {
-    this.failure = error;
+  /**
+   * The event is taken when this work is done too, and delivered again when it fails, whatever an exception filter or another
+   * handler of the event makes of it.
+   */
+  hold(work: Promise<unknown>): void {
+    this.held.push(work);
   }
 
-  /** @internal @throws the error with which it is to be repeated */
-  checkTaken(): void {
-    if (this.failure) throw this.failure;
+  /** @internal @throws the error of the first that failed, when all have ended */
+  async taken(): Promise<void> {
+    await Promise.allSettled(this.held);
+    await Promise.all(this.held);
   }
 }

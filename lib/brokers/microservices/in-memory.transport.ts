@@ -55,7 +55,7 @@ export class InMemoryTransport extends Server implements CustomTransportStrategy
     const context = new InMemoryContext([item]);
     const answer: unknown = await handler(JSON.parse(item.payload), context);
     await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
-    context.checkTaken();
+    await context.taken();
   }
 
   private warnOnce(type: string): void {

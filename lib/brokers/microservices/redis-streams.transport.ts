@@ -70,6 +70,6 @@ export class RedisStreamsTransport extends Server implements CustomTransportStra
     const context = new RedisStreamsContext([message, bury]);
     const answer: unknown = await handler?.(message.payload, context);
     await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
-    context.checkTaken();
+    await context.taken();
   }
 }

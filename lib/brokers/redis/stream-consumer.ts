@@ -1,4 +1,4 @@
-import { backOffMs, type BackOff } from '../../runtime/back-off.js';
+import { backOffMs, REDELIVERY, type BackOff } from '../../runtime/back-off.js';
 import { systemClock } from '../../runtime/clock.js';
 import { Deferred } from '../../runtime/deferred.js';
 import { errorText } from '../../runtime/error-text.js';
@@ -14,8 +14,6 @@ import type { ResolvedStreamOptions } from './stream-options.js';
 
 /** Before a server that has failed is asked again. */
 const RECONNECT: BackOff = { initialInterval: 100, multiplier: 2, maxInterval: 5_000, jitter: 'full' };
-/** Before an event whose handler has failed is handed out again. */
-const REPEAT: BackOff = { initialInterval: 200, multiplier: 2, maxInterval: 5_000, jitter: 'none' };
 
 /** Between two looks for what the dead have left, at most. */
 const LOOK_EVERY_MS = 5_000;
@@ -165,7 +163,7 @@ export class StreamConsumer {
         return true;
       } catch (error) {
         failures += 1;
-        const pause = backOffMs(REPEAT, failures);
+        const pause = backOffMs(REDELIVERY, failures);
         this.settings.log.warn(`${nameOf(entry)} failed, again in ${pause} ms: ${errorText(error)}`);
         await systemClock.delay(pause, this.stopping.signal);
       }

@@ -1,4 +1,4 @@
-import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import { QueryFailedError, type DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { noProbe, type DebugProbe } from '../../runtime/debug-points.js';
 import { CommitUnknownError, TransactionRequiredError } from '../../saga/state/errors.js';
 import type { CommitWatch } from './commit-watch.js';
@@ -27,8 +27,8 @@ export interface HandlerTransactionSettings {
 /**
  * A transaction of the application's DataSource, for a handler: a step, or the consumer of a message.
  *
- * Once the handler has settled, the query runner is sealed: a statement that it left behind, not awaited, would
- * otherwise run after COMMIT or ROLLBACK, on its own. A connection whose ROLLBACK is not known to have happened is closed:
+ * Statements are refused once the handler has settled, or when something in it has ended the transaction: they would run on
+ * their own, after COMMIT or ROLLBACK. A connection whose ROLLBACK is not known to have happened is closed:
  * whoever got it next would commit what was to be rolled back.
  */
 export class HandlerTransaction {
@@ -41,6 +41,12 @@ export class HandlerTransaction {
     private readonly settings: HandlerTransactionSettings,
   ) {
     this.query = runner.query.bind(runner);
+    const own = this.query as (...statement: unknown[]) => Promise<unknown>;
+    const query = (...statement: unknown[]) => {
+      if (this.isOpen) return own(...statement);
+      return Promise.reject(new TransactionRequiredError(OVER));
+    };
+    Object.assign(runner, { query });
   }
 
   /** @param isolation default: that of the DataSource */
@@ -64,13 +70,14 @@ export class HandlerTransaction {
     return this.runner.manager;
   }
 
-  /** The handler has returned. @throws Error when it left a nested transaction open */
+  /** The handler has returned. @throws Error when it left a nested transaction open, TransactionRequiredError when it ended this one */
   async close(): Promise<void> {
     if (this.isSealed) return;
     await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
-    if (this.internals.transactionDepth !== 1)
+    if (!this.isOpen) throw new TransactionRequiredError(OVER);
+    if (this.internals.transactionDepth > 1)
       throw new Error('a nested transaction was open when its handler returned: await it inside the handler');
-    this.seal();
+    this.isSealed = true;
   }
 
   /** @throws CommitUnknownError, or Error when PostgreSQL has rolled it back */
@@ -86,7 +93,7 @@ export class HandlerTransaction {
 
   async rollback(handlerSettled = true): Promise<void> {
     if (this.runner.isReleased) return;
-    this.seal();
+    this.isSealed = true;
     if (!handlerSettled) return destroyConnection(this.runner);
     try {
       // Not TypeORM's own, which in a nested transaction goes back to its savepoint only.
@@ -100,9 +107,11 @@ export class HandlerTransaction {
   /** Not through TypeORM, which does not tell what the server did. */
   private async sendCommit(): Promise<void> {
     const client = (await this.runner.connect()) as Client;
-    void this.runner.dataSource.logger.logQuery('COMMIT', undefined, this.runner);
+    const { logger } = this.runner.dataSource;
+    void logger.logQuery('COMMIT', undefined, this.runner);
     const { command } = await client.query('COMMIT').catch((error: unknown) => {
-      if (isRefusal(error)) throw error;
+      void logger.logQueryError(error as Error, 'COMMIT', undefined, this.runner);
+      if (isRefusal(error)) throw new QueryFailedError('COMMIT', undefined, error as Error);
       throw new CommitUnknownError('the connection broke during COMMIT', { cause: error });
     });
     // So PostgreSQL answers when a statement has failed, whoever caught its error.
@@ -124,16 +133,13 @@ export class HandlerTransaction {
     return this.runner as unknown as Internals;
   }
 
-  private seal(): void {
-    if (this.isSealed) return;
-    this.isSealed = true;
-    const tooLate = () =>
-      Promise.reject(
-        new TransactionRequiredError('a manager was used after its handler had settled: await what it does'),
-      );
-    Object.assign(this.runner, { query: tooLate });
+  private get isOpen(): boolean {
+    return !this.isSealed && this.internals.transactionDepth > 0;
   }
 }
+
+const OVER =
+  'the transaction of this handler is over: await all that it writes, and do not go on after a statement that failed';
 
 /** Runs the work in a transaction, which is committed when it resolves. @throws what {@link HandlerTransaction.commit} does */
 export async function handlerTransaction<T>(

@@ -59,8 +59,7 @@ export class TypeOrmBarrierStorage extends BarrierStorage<EntityManager> {
 
   /** Within that of the message that brought the command: a second connection may not be had while the first waits for it. */
   private transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    const around = this.settings.scope.current();
-    return around ? around.transaction(work) : handlerTransaction(this.settings, work);
+    return this.settings.scope.nested(work) ?? handlerTransaction(this.settings, work);
   }
 
   private async enter(

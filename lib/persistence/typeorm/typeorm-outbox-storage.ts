@@ -14,6 +14,7 @@ import { audited } from './audit.js';
 import { EngineConnection, type Statement } from './engine-connection.js';
 import { engineTransaction } from './engine-transaction.js';
 import { eventArrays } from './event-arrays.js';
+import { handlerTransaction } from './handler-transaction.js';
 import { openTransaction } from './open-transaction.js';
 import {
   countPending,
@@ -88,8 +89,8 @@ export class TypeOrmOutboxStorage extends OutboxStorage<EntityManager> {
   }
 
   transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
-    const { application, scope } = this.settings;
-    return application.transaction((manager) => scope.run(manager, () => work(manager)));
+    const { scope } = this.settings;
+    return handlerTransaction(this.settings, (manager) => scope.run(manager, () => work(manager)));
   }
 
   currentTransaction(): EntityManager | undefined {

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { poolOf } from '../../support/database.js';
 import type { ProbeResult } from '../../../lib/index.js';
 
 /** One real effect. */
@@ -51,8 +52,7 @@ export class Ledger {
   private readonly pool: pg.Pool;
 
   constructor(url: string) {
-    this.pool = new pg.Pool({ connectionString: url, max: 5 });
-    this.pool.on('error', () => undefined);
+    this.pool = poolOf(url, 5);
   }
 
   /** To be awaited before the handler does anything. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import { poolOf } from '../../support/database.js';
 import { InMemoryBroker } from '../../../lib/brokers/memory/in-memory-broker.js';
 import type { PublishItem, PublishOutcome } from '../../../lib/events/publish.js';
 import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
@@ -53,7 +54,7 @@ async function main(): Promise<void> {
   const { CHAOS_URL = '', CHAOS_LEDGER_URL = '' } = process.env;
   if (process.env['CHAOS_DIES'] === 'when it has shards')
     SagazTelemetry.subscribe('outbox.shards-changed', () => process.kill(process.pid, 'SIGKILL'));
-  const ledger = new pg.Pool({ connectionString: CHAOS_LEDGER_URL, max: 1 });
+  const ledger = poolOf(CHAOS_LEDGER_URL, 1);
   const { stop } = await startSagaProcess(CHAOS_URL, [], {
     worker: { lease: '1s', sagas: false },
     broker: new LedgerBroker(ledger),
