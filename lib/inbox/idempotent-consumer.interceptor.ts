@@ -42,7 +42,7 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     return defer(() => {
       const work = this.deliver(consumer, context, next);
       // The transports of this library wait for it, whatever becomes of what is returned here.
-      context.switchToRpc().getContext<Partial<Holding>>().hold?.(work);
+      context.switchToRpc().getContext<Partial<Holding> | undefined>()?.hold?.(work);
       return work;
     });
   }

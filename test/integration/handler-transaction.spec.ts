@@ -6,6 +6,7 @@ import type { Persistence } from '../../lib/persistence/persistence.js';
 import { Deferred } from '../../lib/runtime/deferred.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { describeWith } from '../support/requirement.js';
+import { until } from '../support/until.js';
 
 const RULES = { windowMs: 86_400_000, processesExpired: false };
 const messageOf = (messageId: string) => ({ consumer: 'billing', messageId, stamp: new Date() });
@@ -175,5 +176,33 @@ describeWith('postgres', 'what the handler of a message writes', () => {
       'PostgreSQL rolled the transaction back',
     );
     expect(await bills()).toEqual([1]);
+  });
+
+  it('is nothing when statements go out while its transaction is being ended', async () => {
+    await open();
+    await dataSource.query('INSERT INTO bill VALUES (1)');
+    const work = async (manager: EntityManager) => {
+      const others = async () => {
+        for (let id = 3; id < 12; id++) await billAnyway(manager, id);
+      };
+      // The savepoint is refused, which TypeORM answers with a ROLLBACK; the others do not wait for that.
+      const nested = manager.transaction((inner) => bill(inner, 2));
+      await Promise.allSettled([billAnyway(manager, 1), nested, others()]);
+    };
+    await expect(persistence.inbox.process(messageOf('a'), RULES, work)).rejects.toThrow();
+    expect(await bills()).toEqual([1]);
+  });
+
+  it('is known to be nothing when its connection is gone before the COMMIT', async () => {
+    await open();
+    const slow = async (manager: EntityManager) => {
+      await manager.query('SET LOCAL idle_in_transaction_session_timeout = 20');
+      await bill(manager, 1);
+      await until(() => manager.queryRunner?.isReleased === true);
+    };
+    await expect(persistence.inbox.process(messageOf('a'), RULES, slow)).rejects.toThrow(
+      'the connection was lost before COMMIT',
+    );
+    expect(await bills()).toEqual([]);
   });
 });

@@ -146,10 +146,19 @@ class Broken {
   }
 }
 
+/** Lets the others go first. */
+class Later implements CanActivate {
+  async canActivate(): Promise<boolean> {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    return true;
+  }
+}
+
 /** Fails later than the other, the first time. */
 @Controller()
 class Slow {
   @EventPattern<string>('order.paid')
+  @UseGuards(Later)
   @IdempotentConsumer('slow')
   async take(@Payload() { order }: Paid) {
     failed.set(order, (failed.get(order) ?? 0) + 1);

@@ -218,8 +218,15 @@ export const MUTATIONS = [
   {
     name: 'a handler transaction whose manager goes on when the handler has settled',
     file: 'lib/persistence/typeorm/handler-transaction.ts',
-    from: 'if (this.isOpen) return own(...statement);',
-    to: 'return own(...statement);',
+    from: 'if (this.isSealed || this.isOver) return Promise.reject',
+    to: 'if (this.isOver) return Promise.reject',
+    suite: HANDLERS,
+  },
+  {
+    name: 'a handler transaction that goes on behind the ROLLBACK of somebody else',
+    file: 'lib/persistence/typeorm/handler-transaction.ts',
+    from: 'this.isOver = true;',
+    to: 'void this.isOver;',
     suite: HANDLERS,
   },
   {

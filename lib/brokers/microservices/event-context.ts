@@ -1,4 +1,5 @@
 import { BaseRpcContext } from '@nestjs/microservices';
+import { settleAll } from '../../runtime/settle-all.js';
 
 interface KnownEvent {
   readonly eventId: string;
@@ -26,8 +27,8 @@ export abstract class EventContext<
   }
 
   /**
-   * The event is taken when this work is done too, and delivered again when it fails, whatever an exception filter or another
-   * handler of the event makes of it.
+   * The event is taken when this work is done too, and delivered again when it fails, whatever an exception filter makes of
+   * its error.
    */
   hold(work: Promise<unknown>): void {
     this.held.push(work);
@@ -35,7 +36,6 @@ export abstract class EventContext<
 
   /** @internal @throws the error of the first that failed, when all have ended */
   async taken(): Promise<void> {
-    await Promise.allSettled(this.held);
-    await Promise.all(this.held);
+    await settleAll(this.held);
   }
 }

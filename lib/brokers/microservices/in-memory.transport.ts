@@ -1,8 +1,8 @@
-import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
-import { lastValueFrom } from 'rxjs';
+import type { CustomTransportStrategy } from '@nestjs/microservices';
 import type { PublishItem } from '../../events/publish.js';
 import type { InMemoryBroker } from '../memory/in-memory-broker.js';
 import { EventContext } from './event-context.js';
+import { EventServer } from './event-server.js';
 
 /** Of an event from an {@link InMemoryBroker}. */
 export class InMemoryContext extends EventContext<[PublishItem]> {}
@@ -13,9 +13,7 @@ export class InMemoryContext extends EventContext<[PublishItem]> {}
  * It awaits the handlers, so an event whose handler fails is delivered again. A type that nobody handles is taken, and
  * said once in the log.
  */
-export class InMemoryTransport extends Server implements CustomTransportStrategy {
-  /** Nest 12: hand errors of event handlers to this strategy, do not only log them. */
-  override readonly propagatesEventHandlerErrors: boolean = true;
+export class InMemoryTransport extends EventServer implements CustomTransportStrategy {
   private readonly unhandled = new Set<string>();
   private unsubscribe: (() => void) | undefined;
 
@@ -47,15 +45,8 @@ export class InMemoryTransport extends Server implements CustomTransportStrategy
   }
 
   private async deliver(item: PublishItem): Promise<void> {
-    const handler = this.getHandlerByPattern(item.type);
-    if (!handler) {
-      this.warnOnce(item.type);
-      return;
-    }
     const context = new InMemoryContext([item]);
-    const answer: unknown = await handler(JSON.parse(item.payload), context);
-    await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
-    await context.taken();
+    if (!(await this.dispatch(item.type, JSON.parse(item.payload), context))) this.warnOnce(item.type);
   }
 
   private warnOnce(type: string): void {

@@ -1,10 +1,10 @@
-import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
-import { lastValueFrom } from 'rxjs';
+import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { harmless } from '../../runtime/log.js';
 import { StreamConsumer } from '../redis/stream-consumer.js';
 import type { StreamMessage } from '../redis/stream-entry.js';
 import { resolveStreamOptions, type ResolvedStreamOptions } from '../redis/stream-options.js';
 import type { RedisStreamsTransportOptions } from '../redis/transport-options.js';
+import { EventServer } from './event-server.js';
 import { RedisStreamsContext } from './redis-streams.context.js';
 
 /**
@@ -14,9 +14,7 @@ import { RedisStreamsContext } from './redis-streams.context.js';
  * processes may have events of one key at the same time. A handler that fails gets its event again, after 200 ms x 2 up to
  * 5 s, and what comes after it in its key waits. Needs Redis 6.2 and the package `ioredis`, version 5.
  */
-export class RedisStreamsTransport extends Server implements CustomTransportStrategy {
-  /** Nest 12: hand errors of event handlers to this strategy, do not only log them. */
-  override readonly propagatesEventHandlerErrors: boolean = true;
+export class RedisStreamsTransport extends EventServer implements CustomTransportStrategy {
   private readonly options: ResolvedStreamOptions;
   private consumer: StreamConsumer | undefined;
 
@@ -66,10 +64,6 @@ export class RedisStreamsTransport extends Server implements CustomTransportStra
   }
 
   private async deliver(message: StreamMessage, bury: (error: Error) => Promise<void>): Promise<void> {
-    const handler = this.getHandlerByPattern(message.type);
-    const context = new RedisStreamsContext([message, bury]);
-    const answer: unknown = await handler?.(message.payload, context);
-    await lastValueFrom(this.transformToObservable(answer), { defaultValue: undefined });
-    await context.taken();
+    await this.dispatch(message.type, message.payload, new RedisStreamsContext([message, bury]));
   }
 }

@@ -35,6 +35,8 @@ export class HandlerTransaction {
   /** The library's own statements: these go on when those of the handler do not. */
   readonly query: QueryRunner['query'];
   private isSealed = false;
+  /** Something in the handler has ended it: TypeORM does, when a savepoint is refused. */
+  private isOver = false;
 
   private constructor(
     private readonly runner: QueryRunner,
@@ -43,8 +45,10 @@ export class HandlerTransaction {
     this.query = runner.query.bind(runner);
     const own = this.query as (...statement: unknown[]) => Promise<unknown>;
     const query = (...statement: unknown[]) => {
-      if (this.isOpen) return own(...statement);
-      return Promise.reject(new TransactionRequiredError(OVER));
+      if (this.isSealed || this.isOver) return Promise.reject(new TransactionRequiredError(OVER));
+      // From here on, and not when the answer comes: what is sent meanwhile would run behind it.
+      if (END.test(String(statement[0]))) this.isOver = true;
+      return own(...statement);
     };
     Object.assign(runner, { query });
   }
@@ -70,11 +74,16 @@ export class HandlerTransaction {
     return this.runner.manager;
   }
 
-  /** The handler has returned. @throws Error when it left a nested transaction open, TransactionRequiredError when it ended this one */
+  /**
+   * The handler has returned.
+   * @throws Error when it left a nested transaction open or the connection is gone, TransactionRequiredError when it ended this one
+   */
   async close(): Promise<void> {
     if (this.isSealed) return;
     await this.runner.broadcaster.broadcast('BeforeTransactionCommit');
-    if (!this.isOpen) throw new TransactionRequiredError(OVER);
+    if (this.runner.isReleased)
+      throw new Error('the connection was lost before COMMIT, so nothing was written');
+    if (this.isOver) throw new TransactionRequiredError(OVER);
     if (this.internals.transactionDepth > 1)
       throw new Error('a nested transaction was open when its handler returned: await it inside the handler');
     this.isSealed = true;
@@ -95,6 +104,7 @@ export class HandlerTransaction {
     if (this.runner.isReleased) return;
     this.isSealed = true;
     if (!handlerSettled) return destroyConnection(this.runner);
+    await this.runner.broadcaster.broadcast('BeforeTransactionRollback').catch(() => undefined);
     try {
       // Not TypeORM's own, which in a nested transaction goes back to its savepoint only.
       await this.query('ROLLBACK');
@@ -132,12 +142,9 @@ export class HandlerTransaction {
   private get internals(): Internals {
     return this.runner as unknown as Internals;
   }
-
-  private get isOpen(): boolean {
-    return !this.isSealed && this.internals.transactionDepth > 0;
-  }
 }
 
+const END = /^\s*(COMMIT|END|ROLLBACK|ABORT)\s*;?\s*$/i;
 const OVER =
   'the transaction of this handler is over: await all that it writes, and do not go on after a statement that failed';
 

@@ -24,7 +24,7 @@ export class TransactionScope {
 
   /**
    * Runs the work in a nested transaction of the one around the caller; such work waits for its turn there.
-   * @returns undefined when there is none; rejects when the one around has ended and its handler goes on
+   * @returns undefined when there is none any more; rejects when something has ended it in a handler that goes on
    */
   nested<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> | undefined {
     const around = this.storage.getStore();
