@@ -89,11 +89,12 @@ export class HandlerTransaction {
     this.isSealed = true;
   }
 
-  /** @throws CommitUnknownError, or Error when PostgreSQL has rolled it back */
+  /** @throws CommitUnknownError, QueryFailedError when PostgreSQL refuses, or Error when it has rolled everything back */
   async commit(): Promise<void> {
     const { reach = noProbe } = this.settings;
+    const client = (await this.runner.connect()) as Client;
     reach('transaction.committing');
-    const sent = this.sendCommit();
+    const sent = this.sendCommit(client);
     reach('transaction.commit-sent');
     await sent;
     reach('transaction.committed');
@@ -115,8 +116,7 @@ export class HandlerTransaction {
   }
 
   /** Not through TypeORM, which does not tell what the server did. */
-  private async sendCommit(): Promise<void> {
-    const client = (await this.runner.connect()) as Client;
+  private async sendCommit(client: Client): Promise<void> {
     const { logger } = this.runner.dataSource;
     void logger.logQuery('COMMIT', undefined, this.runner);
     const { command } = await client.query('COMMIT').catch((error: unknown) => {
