@@ -58,15 +58,12 @@ function checkTogether(one: ConsumingHandler, other: ConsumingHandler): void {
 function share(one: ConsumingHandler, other: ConsumingHandler): boolean {
   const meet =
     one.transport === other.transport || one.transport === undefined || other.transport === undefined;
-  return meet && one.patterns.some((pattern) => other.patterns.some((it) => overlap(pattern, it)));
+  // Of two patterns that match one event Nest calls one handler only, unless they are the same.
+  const overlaps = (pattern: string) => other.patterns.some((it) => match(wordsOf(pattern), wordsOf(it)));
+  return meet && one.patterns.some(overlaps);
 }
 
-/** Of two patterns that match one event Nest calls one handler only, unless they are the same. */
-function overlap(one: string, other: string): boolean {
-  return one === other || match(wordsOf(one), wordsOf(other));
-}
-
-/** Wildcards as RabbitMQ has them: `*` is one word, `#` any number. */
+/** Whether one event can match both. Wildcards as RabbitMQ has them: `*` is one word, `#` any number. */
 function match(one: readonly string[], other: readonly string[]): boolean {
   const [[first, ...rest], [opposite, ...others]] = [one, other];
   if (first === '#') return match(rest, other) || (opposite !== undefined && match(one, others));

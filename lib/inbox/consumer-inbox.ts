@@ -111,8 +111,8 @@ export class ConsumerInbox<Tx = unknown> {
     if (stamp !== undefined && Number.isNaN(stamp.getTime()))
       throw new SagaInputError('stamp: expected a valid Date');
     // A Date reaches further back than PostgreSQL does.
-    const age = stamp && new Date(Math.max(0, stamp.getTime()));
-    return { consumer, messageId, stamp: age ?? timeOf(messageId) };
+    const written = stamp ? new Date(Math.max(0, stamp.getTime())) : timeOf(messageId);
+    return { consumer, messageId, stamp: written };
   }
 
   private tell({ consumer, messageId }: InboxMessage, status: string, message = ''): void {

@@ -7,7 +7,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
-import { errorText } from '../runtime/error-text.js';
+import { errorOf, errorText } from '../runtime/error-text.js';
 import { CommitUnknownError, InboxTransportError, MessageExpiredError } from '../saga/state/errors.js';
 import { ConsumerInbox, isInboxKey, type InboxMessageRef } from './consumer-inbox.js';
 import { consumerOf, type Consumer } from './consumer.js';
@@ -96,10 +96,6 @@ export class IdempotentConsumerInterceptor implements NestInterceptor {
     );
     await delivery.giveUp(error);
   }
-}
-
-function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(errorText(thrown));
 }
 
 function messageOf({ onExpired }: Consumer, { messageId: id, headers }: Delivery): InboxMessageRef {

@@ -20,6 +20,7 @@ import {
   ConsumerInbox,
   IdempotentConsumer,
   InMemoryBroker,
+  MessageBroker,
   Outbox,
   SagazModule,
   SagazTelemetry,
@@ -242,6 +243,14 @@ async function expectTwoOfThree(shop: Shop): Promise<void> {
   expect([failed.get(1), failed.get(2), failed.get(3)]).toEqual([1, 3, 3]);
 }
 
+/** Of `Muffled`: called twice, and noted. */
+async function expectTheSecondTime(shop: Shop): Promise<void> {
+  await shop.publish({ order: 1 });
+  await until(() => failed.get(1) === 2);
+  const noted = () => shop.query(`SELECT 1 FROM consumer_inbox WHERE consumer = 'muffled'`);
+  await until(async () => (await noted()).length === 1);
+}
+
 describeWith('postgres', 'an @IdempotentConsumer', () => {
   const shop = new Shop();
   const outbox = { retry: { initialInterval: 5, maxInterval: 20 } };
@@ -270,10 +279,7 @@ describeWith('postgres', 'an @IdempotentConsumer', () => {
 
   it('comes again when its handler failed, also when an exception filter makes nothing of the error', async () => {
     await shop.start({ controllers: [Muffled], sagaz: { broker: new InMemoryBroker(), outbox } });
-    await shop.publish({ order: 1 });
-    await until(() => failed.get(1) === 2);
-    const noted = () => shop.query(`SELECT 1 FROM consumer_inbox WHERE consumer = 'muffled'`);
-    await until(async () => (await noted()).length === 1);
+    await expectTheSecondTime(shop);
   });
 
   it('comes again when its handler failed, also when another handler of the event was done before it', async () => {
@@ -510,11 +516,10 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
     await streams.client.del(...(await streams.client.keys(`${streamPrefix}*`)));
     await streams.close();
   });
-  const start = () => {
-    const options = { url, streamPrefix, group: 'billing', claimAfter: '1h' } as const;
-    const strategy = new RedisStreamsTransport(options);
+  const start = (options: TestApplicationOptions = {}) => {
+    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing', claimAfter: '1h' });
     const broker = new RedisStreamsBroker({ url, streamPrefix });
-    return shop.start({ microservices: [{ strategy }], sagaz: { broker } });
+    return shop.start({ microservices: [{ strategy }], sagaz: { broker }, ...options });
   };
 
   it('acknowledges after the commit, repeats what failed, and leaves poison to the dead-letter stream', async () => {
@@ -549,13 +554,8 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
   }, 40_000);
 
   it('comes again when its handler failed, also when an exception filter makes nothing of the error', async () => {
-    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
-    const broker = new RedisStreamsBroker({ url, streamPrefix });
-    await shop.start({ controllers: [Muffled], microservices: [{ strategy }], sagaz: { broker } });
-    await shop.publish({ order: 1 });
-    await until(() => failed.get(1) === 2);
-    const noted = () => shop.query(`SELECT 1 FROM consumer_inbox WHERE consumer = 'muffled'`);
-    await until(async () => (await noted()).length === 1);
+    await start({ controllers: [Muffled] });
+    await expectTheSecondTime(shop);
   }, 40_000);
 
   it('does not give up a message whose handler never began, because no connection was to be had', async () => {
@@ -564,14 +564,11 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
     const count = ({ messageId }: { messageId: string }) =>
       void refused.set(messageId, (refused.get(messageId) ?? 0) + 1);
     const unsubscribe = SagazTelemetry.subscribe('inbox.failed', count);
-    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
-    const broker = new RedisStreamsBroker({ url, streamPrefix });
-    const pool = { max: 1, connectionTimeoutMillis: 50 };
-    await shop.start({ pool, microservices: [{ strategy }], sagaz: { broker } });
+    const app = await start({ pool: { max: 1, connectionTimeoutMillis: 50 } });
     await shop.publish({ order: 34 });
     await until(() => failed.get(34) === 1);
     const item = itemOf({ type: 'order.paid', payload: { order: 1 } });
-    await broker.publish([item], new AbortController().signal);
+    await app.get(MessageBroker).publish([item], new AbortController().signal);
     // More often than it may fail.
     await until(() => (refused.get(item.eventId) ?? 0) > 3);
     unsubscribe();
@@ -584,9 +581,7 @@ describeWith('redis', 'an @IdempotentConsumer on RedisStreamsTransport', () => {
   }, 40_000);
 
   it('takes nothing from a consumer that still fails when another one gives the event up', async () => {
-    const strategy = new RedisStreamsTransport({ url, streamPrefix, group: 'billing' });
-    const broker = new RedisStreamsBroker({ url, streamPrefix });
-    await shop.start({ controllers: [Hasty, Audit], microservices: [{ strategy }], sagaz: { broker } });
+    await start({ controllers: [Hasty, Audit] });
     await shop.query('ALTER TABLE mail RENAME TO mail_away');
     await shop.publish({ order: 5 });
     await until(() => (failed.get(5) ?? 0) >= 3);

@@ -1,6 +1,6 @@
 import type { DataSource, QueryRunner } from 'typeorm';
-import { isRefusal } from './sql-state.js';
 import { destroyConnection } from './handler-transaction.js';
+import { isRefusal } from './sql-state.js';
 
 /** Runs one statement. */
 export type Query = <T>(sql: string, parameters?: unknown[]) => Promise<T>;

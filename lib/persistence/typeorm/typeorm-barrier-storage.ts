@@ -1,4 +1,4 @@
-import type { DataSource, EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import {
   BarrierStorage,
   type ActionResult,
@@ -6,23 +6,13 @@ import {
   type KnownAction,
   type UndoResult,
 } from '../../inbox/barrier-storage.js';
-import type { CommitWatch } from './commit-watch.js';
 import { handlerTransaction } from './handler-transaction.js';
-import type { Tables } from './identifiers.js';
 import * as sql from './sql/inbox-sql.js';
-import type { TransactionScope } from './transaction-scope.js';
-
-export interface TypeOrmBarrierSettings {
-  readonly application: DataSource;
-  readonly commits: CommitWatch;
-  readonly engine: DataSource;
-  readonly tables: Tables;
-  readonly scope: TransactionScope;
-}
+import type { TypeOrmInboxSettings } from './typeorm-inbox-storage.js';
 
 /** An undo notes the action, too: whoever of both comes second waits for the first, and finds its row. */
 export class TypeOrmBarrierStorage extends BarrierStorage<EntityManager> {
-  constructor(private readonly settings: TypeOrmBarrierSettings) {
+  constructor(private readonly settings: TypeOrmInboxSettings) {
     super();
   }
 

@@ -5,16 +5,14 @@ import {
   type InboxResult,
   type InboxRules,
 } from '../../inbox/inbox-storage.js';
-import type { CommitWatch } from './commit-watch.js';
-import { handlerTransaction } from './handler-transaction.js';
+import { handlerTransaction, type HandlerTransactionSettings } from './handler-transaction.js';
 import type { Tables } from './identifiers.js';
 import { isLockTimeout } from './sql-state.js';
 import * as sql from './sql/inbox-sql.js';
 import type { TransactionScope } from './transaction-scope.js';
 
-export interface TypeOrmInboxSettings {
-  readonly application: DataSource;
-  readonly commits: CommitWatch;
+/** What the inbox and the barrier work on. */
+export interface TypeOrmInboxSettings extends HandlerTransactionSettings {
   readonly engine: DataSource;
   readonly tables: Tables;
   readonly scope: TransactionScope;

@@ -31,6 +31,7 @@ import { Semaphore } from '../../runtime/semaphore.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { Tables } from './identifiers.js';
 import type { CommitWatch } from './commit-watch.js';
+import { HandlerTransaction } from './handler-transaction.js';
 import type { History } from './history.js';
 import { engineTransaction, type Query } from './engine-transaction.js';
 import { JournalWriter, type Flushed } from './journal-writer.js';
@@ -50,7 +51,6 @@ import {
 import * as sql from './sql/saga-sql.js';
 import { isTransient } from './sql-state.js';
 import type { TransactionScope } from './transaction-scope.js';
-import { HandlerTransaction } from './handler-transaction.js';
 import { TypeOrmSagaTransaction } from './typeorm-saga-transaction.js';
 import { appendedOf, outcomeOf, fenced, WriteStatements, type WriteRow } from './write-batch.js';
 

@@ -3,7 +3,7 @@ import type { OutboxRecord } from '../../events/outbox-event.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { DebugProbe } from '../../runtime/debug-points.js';
 import { Deferred } from '../../runtime/deferred.js';
-import { errorText } from '../../runtime/error-text.js';
+import { errorOf } from '../../runtime/error-text.js';
 import type { Log } from '../../runtime/log.js';
 import type { Telemetry } from '../../runtime/telemetry.js';
 import type { Tracing } from '../../runtime/tracing.js';
@@ -274,7 +274,7 @@ export class SagaRunner implements StepHost, JournalOwner, GateOwner {
   lostTrack(error: unknown): void {
     this.journal.close(error);
     this.halting = true;
-    this.jobs.abortAll(error instanceof Error ? error : new Error(errorText(error)));
+    this.jobs.abortAll(errorOf(error));
     this.settle();
   }
 

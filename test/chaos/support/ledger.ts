@@ -1,6 +1,6 @@
 import pg from 'pg';
-import { poolOf } from '../../support/database.js';
 import type { ProbeResult } from '../../../lib/index.js';
+import { poolOf } from '../../support/database.js';
 
 /** One real effect. */
 export interface Effect {

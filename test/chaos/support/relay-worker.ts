@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { poolOf } from '../../support/database.js';
 import { InMemoryBroker } from '../../../lib/brokers/memory/in-memory-broker.js';
 import type { PublishItem, PublishOutcome } from '../../../lib/events/publish.js';
 import { SagazTelemetry } from '../../../lib/runtime/telemetry.js';
+import { poolOf } from '../../support/database.js';
 import { startSagaProcess } from '../../support/saga-process.js';
 
 const OK: PublishOutcome = { status: 'ok' };
